@@ -1,0 +1,102 @@
+"""What a template sees: one edition, resolved, as plain values.
+
+Templates get nothing else, so this file is their contract (`docs/templates.md` explains it to
+designers). Strings marked *inline* are inline Markdown source: the filter `inline` makes safe HTML
+of them, `para` makes wrapped plain text with the links under their lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView:
+    """One "Do this week" action as this edition's readers get it."""
+
+    n: int  #: number in the edition's action table, from 1; stands in the action's address
+    id: str
+    label: str  #: whom it is for: "AI teams", "Execs and Security"; "" when for everybody
+    text: str  #: inline; begins in lower or upper case as the editor wrote it
+    due: date | None
+    brief_slug: str
+    brief_headline: str
+    done_url: str | None  #: page to say "done" on; None at tracking level "none"
+    not_for_me_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A part of a brief's body; the lead has no heading and comes first."""
+
+    heading: str | None  #: inline
+    role: str  #: "body", "fact" or "note"
+    paragraphs: tuple[str, ...]  #: inline, one string a paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    name: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BriefView:
+    n: int  #: position in the edition, from 1
+    slug: str
+    kicker: str  #: the brief's first tag, "" without tags
+    headline: str  #: inline
+    take: tuple[str, ...]  #: inline paragraphs, may be empty
+    why: tuple[str, ...]  #: inline paragraphs, may be empty
+    lead: str  #: inline; first paragraph of the body, "" without one
+    body: tuple[SectionView, ...]
+    sources: tuple[SourceView, ...]
+    actions: tuple[ActionView, ...]  #: this reader's own, none to a few
+    minutes: int  #: reading time of the whole brief, at least 1
+    url: str  #: the whole brief on the public page
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationView:
+    name: str
+    tagline: str
+    url: str  #: base URL, no slash at the end
+    postal_address: str  #: one line; parts separated by ", "
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The mail's own words for the roles, from `[labels]` in newsletter.toml."""
+
+    take: str
+    why: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditionView:
+    """Everything that `issue.mjml.j2`, `issue.txt.j2` and the public page print."""
+
+    publication: PublicationView
+    labels: Labels
+    language: str  #: BCP 47, e.g. "en"
+    direction: str  #: "ltr" or "rtl"
+    issue_id: str
+    title: str  #: e.g. "Week 48"
+    date: date  #: day of sending, in the publication's zone
+    subject: str
+    preheader: str
+    intro: str  #: inline, may be ""
+    lens: str  #: whose edition this is: "AI teams", "AI teams and Security", "" for everybody
+    minutes: int  #: reading time of what the mail shows, at least 1
+    full_text: bool  #: whether the mail carries whole briefs instead of take, why and lead
+    digest: tuple[ActionView, ...]  #: the actions at the top, at most as many as the issue allows
+    more_actions: int  #: actions of this edition that stand only under their briefs
+    briefs: tuple[BriefView, ...]
+    # Addresses that belong to one recipient hold slots; they are None on the public page.
+    view_url: str | None
+    unsubscribe_url: str | None
+    open_url: str | None  #: address of the 1×1 picture; None unless tracking level is "person"
+    reason: str | None  #: slot: "you signed up on 3 May 2026"
+    archive_url: str
