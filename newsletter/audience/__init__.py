@@ -1,0 +1,54 @@
+"""The audience: subscribers, segments and their rules, imports, who may be mailed.
+
+Knows no briefs and no mail.
+"""
+
+from newsletter.audience.addresses import Address, AddressError, masked, parse_address
+from newsletter.audience.imports import Importer, ImportResult
+from newsletter.audience.people import (
+    REASONS,
+    Group,
+    Subscriber,
+    add_memberships,
+    address_key,
+    count,
+    find,
+    log,
+    reason_against,
+    remove_members,
+    segment_bits,
+    segments_of,
+    sendable_groups,
+    set_status,
+    why_not,
+)
+from newsletter.audience.rules import Rule
+from newsletter.audience.segments import Segment, Segments, load_segments
+
+__all__ = [
+    "REASONS",
+    "Address",
+    "AddressError",
+    "Group",
+    "ImportResult",
+    "Importer",
+    "Rule",
+    "Segment",
+    "Segments",
+    "Subscriber",
+    "add_memberships",
+    "address_key",
+    "count",
+    "find",
+    "load_segments",
+    "log",
+    "masked",
+    "parse_address",
+    "reason_against",
+    "remove_members",
+    "segment_bits",
+    "segments_of",
+    "sendable_groups",
+    "set_status",
+    "why_not",
+]

@@ -1,0 +1,219 @@
+"""Subscribers: finding one, who may be mailed, who belongs to which segments.
+
+Who may be mailed is one expression (`why_not`) that planning, hand-out and head-counts share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from newsletter.audience.addresses import AddressError, parse_address
+from newsletter.audience.rules import Rule, member_of
+from newsletter.audience.segments import Segments
+from newsletter.db.schema import audit_log, membership, subscriber, suppression
+from newsletter.errors import InputError, NotFoundError
+
+STATUSES = ("subscribed", "pending", "unsubscribed")
+#: Why somebody gets no mail, in the order in which they are asked; the first that holds is the reason.
+REASONS = ("unsubscribed", "pending", "suppressed", "no_consent", "paused", "invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One person as the database holds them. Times are UTC."""
+
+    id: int
+    address: str
+    name: str
+    status: str
+    language: str
+    fields: Mapping[str, Any]
+    consent_at: datetime | None
+    consent_source: str
+
+
+def why_not(*, now: datetime, consent_required: bool) -> sa.ColumnElement[str | None]:
+    """SQL over `subscriber`: the reason why a person may not be mailed now, or NULL when they may."""
+    suppressed = (
+        sa.exists()
+        .where(suppression.c.address_key == subscriber.c.address_key)
+        .where(sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now))
+    )
+    cases: list[tuple[sa.ColumnElement[bool], str]] = [
+        (subscriber.c.status == "unsubscribed", "unsubscribed"),
+        (subscriber.c.status != "subscribed", "pending"),
+        (suppressed, "suppressed"),
+        (subscriber.c.paused_until > now, "paused"),
+        (subscriber.c.address == "", "invalid"),
+    ]
+    if consent_required:
+        cases.insert(3, (subscriber.c.consent_at.is_(None), "no_consent"))
+    return sa.case(*cases, else_=sa.null())
+
+
+def segment_bits(segments: Segments) -> sa.ColumnElement[int]:
+    """SQL over `subscriber`: the membership number, bit i for `segments[i]`."""
+    bits: sa.ColumnElement[int] = sa.literal(0, sa.BigInteger)
+    for i, segment in enumerate(segments):
+        member = member_of(segment.key) if segment.rule is None else segment.rule.where
+        bits = bits + sa.case((member, sa.literal(1 << i, sa.BigInteger)), else_=0)
+    return bits
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People who are in just the same segments and read the same language."""
+
+    segments: tuple[str, ...]  #: keys in order of priority
+    people: int
+    language: str = ""
+
+
+def sendable_groups(
+    connection: sa.Connection, segments: Segments, *, now: datetime, consent_required: bool
+) -> list[Group]:
+    """Everybody who may be mailed now, by their set of segments. One query, whatever the size."""
+    bits = segment_bits(segments).label("bits")
+    people = (
+        sa.select(bits)
+        .where(why_not(now=now, consent_required=consent_required).is_(None))
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(people.c.bits, sa.func.count()).group_by(people.c.bits).order_by(people.c.bits)
+    )
+    return [Group(segments.from_bits(bits_of), count) for bits_of, count in rows]
+
+
+def count(connection: sa.Connection, rule: Rule) -> int:
+    """How many subscribers a rule finds, whatever their status."""
+    found = connection.scalar(sa.select(sa.func.count()).select_from(subscriber).where(rule.where))
+    return int(found or 0)
+
+
+def find(connection: sa.Connection, email: str) -> Subscriber:
+    """The subscriber with this address. Raises NotFoundError, or InputError for what is none."""
+    row = connection.execute(
+        sa.select(subscriber).where(subscriber.c.address_key == address_key(email))
+    ).first()
+    if row is None:
+        raise NotFoundError(f"{email} is not among the subscribers")
+    return _subscriber(row)
+
+
+def address_key(email: str) -> str:
+    """The folded form under which an address is kept. Raises InputError."""
+    try:
+        return parse_address(email).key
+    except AddressError as error:
+        raise InputError(f'"{email}" is no e-mail address: {error}') from None
+
+
+def segments_of(
+    connection: sa.Connection, segments: Segments, subscriber_id: int
+) -> tuple[str, ...]:
+    """Keys of the segments that the person is in, in order of priority."""
+    bits = connection.scalar(
+        sa.select(segment_bits(segments)).where(subscriber.c.id == subscriber_id)
+    )
+    return segments.from_bits(int(bits or 0))
+
+
+def reason_against(
+    connection: sa.Connection, subscriber_id: int, *, consent_required: bool
+) -> str | None:
+    """Why this person may not be mailed now, or None."""
+    reason: str | None = connection.scalar(
+        sa.select(why_not(now=datetime.now(UTC), consent_required=consent_required)).where(
+            subscriber.c.id == subscriber_id
+        )
+    )
+    return reason
+
+
+def set_status(
+    connection: sa.Connection, subscriber_ids: Iterable[int], status: str, *, now: datetime
+) -> None:
+    """Subscribe or unsubscribe people; those who are in that state already stay untouched."""
+    assert status in STATUSES
+    connection.execute(
+        subscriber.update()
+        .where(subscriber.c.id.in_(list(subscriber_ids)), subscriber.c.status != status)
+        .values(status=status, updated_at=now)
+    )
+
+
+def memberships(connection: sa.Connection, subscriber_ids: Sequence[int]) -> dict[int, set[str]]:
+    """The manual segments of people, by subscriber id; people without any are absent."""
+    found: dict[int, set[str]] = {}
+    for person, segment in connection.execute(
+        sa.select(membership.c.subscriber_id, membership.c.segment).where(
+            membership.c.subscriber_id.in_(subscriber_ids)
+        )
+    ):
+        found.setdefault(person, set()).add(segment)
+    return found
+
+
+def add_memberships(connection: sa.Connection, pairs: Sequence[tuple[str, int]]) -> int:
+    """Put people into manual segments, as (segment key, subscriber id); returns how many were new."""
+    known = memberships(connection, [person for _, person in pairs])
+    new = [
+        (segment, person)
+        for segment, person in dict.fromkeys(pairs)
+        if segment not in known.get(person, ())
+    ]
+    if new:
+        now = datetime.now(UTC)
+        connection.execute(
+            membership.insert(),
+            [
+                {"segment": segment, "subscriber_id": person, "added_at": now}
+                for segment, person in new
+            ],
+        )
+    return len(new)
+
+
+def remove_members(connection: sa.Connection, segment: str, subscriber_ids: Sequence[int]) -> int:
+    """Take people out of a manual segment; returns how many were in it."""
+    result = connection.execute(
+        membership.delete().where(
+            membership.c.segment == segment, membership.c.subscriber_id.in_(subscriber_ids)
+        )
+    )
+    return result.rowcount
+
+
+def log(
+    connection: sa.Connection, actor: str, action: str, subject: str, detail: Mapping[str, Any]
+) -> None:
+    """One line in the audit log: who did what to whom, and why."""
+    connection.execute(
+        audit_log.insert(),
+        {
+            "at": datetime.now(UTC),
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "detail": dict(detail),
+        },
+    )
+
+
+def _subscriber(row: sa.Row[Any]) -> Subscriber:
+    return Subscriber(
+        id=row.id,
+        address=row.address,
+        name=row.name,
+        status=row.status,
+        language=row.language,
+        fields=row.fields,
+        consent_at=row.consent_at,
+        consent_source=row.consent_source,
+    )

@@ -1,0 +1,170 @@
+"""Segment definitions: `subscribers/segments.toml`, read and checked as a whole."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from newsletter.audience.rules import Rule
+from newsletter.config import FieldSettings
+from newsletter.errors import ConfigError, NotFoundError, RuleError
+from newsletter.text import did_you_mean, fold
+
+FILE = Path("subscribers") / "segments.toml"
+MOST = 60  #: segments in a publication: memberships travel as the bits of one 64-bit number
+_KEYS = ("key", "name", "aliases", "priority", "rule", "manual")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A named part of the audience. Members by `rule`, or by hand when it is None."""
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+    priority: int  #: lowest wins
+    rule: Rule | None
+
+    @property
+    def manual(self) -> bool:
+        return self.rule is None
+
+
+class Segments(Sequence[Segment]):
+    """All segments in order of priority; their positions are the bits of a membership number."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._all = sorted(segments, key=lambda segment: (segment.priority, segment.key))
+        self._by_key = {segment.key: segment for segment in self._all}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all[index]
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self._all)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(segment.key for segment in self._all)
+
+    def get(self, key: str) -> Segment:
+        """Raises NotFoundError with the closest key."""
+        if key not in self._by_key:
+            hint = did_you_mean(key, self._by_key) or f" There are: {', '.join(self.keys)}."
+            raise NotFoundError(f'there is no segment "{key}".{hint}')
+        return self._by_key[key]
+
+    def names(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """(key, (name, aliases…)) of each, what `briefs.Audiences` is made from."""
+        for segment in self._all:
+            yield segment.key, (segment.name, *segment.aliases)
+
+    def from_bits(self, bits: int) -> tuple[str, ...]:
+        """Keys in order of priority for a membership number."""
+        return tuple(segment.key for i, segment in enumerate(self._all) if bits >> i & 1)
+
+    def to_bits(self, keys: Sequence[str]) -> int:
+        """The membership number for keys; unknown ones count nothing."""
+        return sum(1 << i for i, segment in enumerate(self._all) if segment.key in keys)
+
+
+def load_segments(root: Path, fields: Mapping[str, FieldSettings]) -> Segments:
+    """The workspace's segments; none when there is no file. Raises ConfigError with file and line."""
+    path = root / FILE
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Segments([])
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8; save it with the encoding UTF-8", file=str(FILE)) from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise ConfigError(f"is not valid TOML: {error}", file=str(FILE), line=line) from None
+    if unknown := set(tables) - {"segment"}:
+        raise ConfigError(
+            f'holds an unknown table "{min(unknown)}"; every segment is a table [[segment]]',
+            file=str(FILE),
+        )
+    return _Reader(text, fields).read(tables.get("segment", []))
+
+
+class _Reader:
+    def __init__(self, text: str, fields: Mapping[str, FieldSettings]) -> None:
+        self.fields = fields
+        self.lines = text.splitlines()
+        self.starts = [
+            n for n, line in enumerate(self.lines, 1) if re.match(r"\s*\[\[\s*segment\s*\]\]", line)
+        ]
+
+    def read(self, tables: list[dict[str, Any]]) -> Segments:
+        if len(tables) > MOST:
+            raise ConfigError(f"holds {len(tables)} segments; {MOST} is the most", file=str(FILE))
+        segments = [self._segment(i, table) for i, table in enumerate(tables)]
+        taken: dict[str, str] = {}
+        for i, segment in enumerate(segments):
+            for label in (segment.key, segment.name, *segment.aliases):
+                owner = taken.setdefault(fold(label), segment.key)
+                if owner != segment.key:
+                    self._fail(i, f'"{label}" names two segments, {owner} and {segment.key}')
+        if len({segment.key for segment in segments}) < len(segments):
+            keys = [segment.key for segment in segments]
+            doubled = next(key for key in keys if keys.count(key) > 1)
+            self._fail(len(keys) - 1 - keys[::-1].index(doubled), f'a second segment "{doubled}"')
+        return Segments(segments)
+
+    def _segment(self, i: int, table: dict[str, Any]) -> Segment:
+        for name in set(table) - set(_KEYS):
+            hint = did_you_mean(name, _KEYS) or f" Keys: {', '.join(_KEYS)}."
+            self._fail(i, f'unknown key "{name}".{hint}', name)
+        key = table.get("key")
+        if not isinstance(key, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
+            self._fail(i, 'needs a `key` of a-z, 0-9 and hyphens, e.g. key = "ai-teams"', "key")
+        assert isinstance(key, str)
+        if key == "all":
+            self._fail(i, '"all" is reserved: it stands for everybody', "key")
+        name = table.get("name", key)
+        aliases = table.get("aliases", [])
+        if not isinstance(name, str) or not name.strip():
+            self._fail(i, "`name` must be a text", "name")
+        if not isinstance(aliases, list) or not all(isinstance(a, str) for a in aliases):
+            self._fail(i, '`aliases` must be a list of texts, e.g. ["AI team"]', "aliases")
+        priority = table.get("priority", 100)
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            self._fail(i, "`priority` must be a whole number; the lowest wins", "priority")
+        return Segment(key, name.strip(), tuple(aliases), priority, self._rule(i, key, table))
+
+    def _rule(self, i: int, key: str, table: dict[str, Any]) -> Rule | None:
+        text, manual = table.get("rule"), table.get("manual", False)
+        if manual not in (True, False):
+            self._fail(i, "`manual` is true or false", "manual")
+        if (text is None) != bool(manual):
+            self._fail(i, f'"{key}" needs either `rule = "…"` or `manual = true`', "rule")
+        if text is None:
+            return None
+        if not isinstance(text, str):
+            self._fail(i, "`rule` must be a text, e.g. rule = \"role = 'cto'\"", "rule")
+        try:
+            return Rule(text, self.fields)
+        except RuleError as error:
+            self._fail(i, f'the rule of "{key}": {error.message}', "rule")
+
+    def _fail(self, i: int, message: str, key: str | None = None) -> Any:
+        start = self.starts[i] if i < len(self.starts) else 1
+        end = self.starts[i + 1] if i + 1 < len(self.starts) else len(self.lines) + 1
+        line = start
+        if key:
+            for number in range(start, end):
+                if re.match(rf"\s*{re.escape(key)}\s*=", self.lines[number - 1]):
+                    line = number
+                    break
+        raise ConfigError(message, file=str(FILE), line=line)

@@ -1,0 +1,139 @@
+"""From characters to blocks: headings, list items and paragraphs with their places.
+
+Knows the two formats' line structure and nothing of what labels mean to a brief.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from newsletter.briefs.vocabulary import Vocabulary, bare
+from newsletter.findings import Position
+from newsletter.text import LINE_BREAKS, clean, tidy
+
+_FENCE = re.compile(r"---[ \t]*$")
+_HEADING = re.compile(r"\s{0,3}(#{1,6})(?:\s+|$)")
+_ITEM = re.compile(r"\s*[-*+•‣·–](?:\s+|$)")
+_NUMBERED = re.compile(r"\s*\d{1,3}[.)]\s")
+_RULE = re.compile(r"\s{0,3}(?:-{3,}|\*{3,}|_{3,})\s*$")
+_BOLD = re.compile(r"\s*(?:\*\*|__)(?P<label>[^*_]+?)(?:\*\*|__)(?P<colon>\s*[:：—–-])?\s*")
+# At a section heading's end: `{for: AI teams, Execs}` limits it; an empty `{}` ends a heading that
+# would look like one by accident.
+ATTRIBUTES = re.compile(r"\s*\{(?:for:(?P<names>[^{}]*))?\}$")
+# What would be read as structure at the start of a paragraph; the writer puts a backslash before it.
+STRUCTURE = re.compile(r"\\*(?:#{1,6}(?:\s|$)|[*+•‣·–](?:\s|$)|-$|\*\*|__|---|___)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading, list item or paragraph; `text` is one tidy line of inline Markdown."""
+
+    kind: Literal["heading", "item", "text"]
+    text: str
+    at: Position
+    level: int = 0  #: of a heading, from 1
+    label: str = ""  #: a known label in bold that opened the paragraph (Markdown only)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A brief's text, split once."""
+
+    lines: tuple[str, ...]
+    front: tuple[int, int] | None  #: slice of `lines` between the fences of the front matter
+    body: int  #: index of the first line after the front matter
+    markdown: bool
+    open_fence: bool = False  #: front matter was opened and never closed
+
+
+def split_source(text: str, vocabulary: Vocabulary) -> Source:
+    """Lines, front matter, and which of the two formats it is.
+
+    It is Markdown when it has front matter, begins with a heading, or marks a known label as a
+    heading or in bold. Everything else is plain text with unmarked labels.
+    """
+    lines = tuple(LINE_BREAKS.split(text))
+    start = next((i for i, line in enumerate(lines) if tidy(line)), 0)
+    if _FENCE.match(lines[start].lstrip("\ufeff")):
+        for end in range(start + 1, len(lines)):
+            if re.match(r"(?:---|\.\.\.)[ \t]*$", lines[end]):
+                return Source(lines, (start + 1, end), end + 1, markdown=True)
+        return Source(lines, None, start + 1, markdown=True, open_fence=True)
+    first = clean(lines[start])
+    markdown = bool(_HEADING.match(first)) or any(_marked_label(line, vocabulary) for line in lines)
+    return Source(lines, None, 0, markdown)
+
+
+def _marked_label(line: str, vocabulary: Vocabulary) -> bool:
+    if heading := _HEADING.match(line):
+        return vocabulary.role_of(line[heading.end() :]) is not None
+    return bool(_bold_label(line, vocabulary))
+
+
+def _bold_label(line: str, vocabulary: Vocabulary) -> re.Match[str] | None:
+    bold = _BOLD.match(line)
+    return bold if bold and vocabulary.role_of(bold["label"]) else None
+
+
+def plain_blocks(source: Source) -> Iterator[Block]:
+    """Plain text: each line that is not blank is a block."""
+    for number, line in enumerate(source.lines[source.body :], source.body + 1):
+        if not (text := tidy(line)):
+            continue
+        at = Position(number, len(line) - len(line.lstrip()) + 1)
+        if heading := _HEADING.match(text):
+            if text := text[heading.end() :]:
+                yield Block("heading", text, at, len(heading[1]))
+        elif (item := _ITEM.match(text)) and not _RULE.match(text):
+            if text := text[item.end() :]:
+                yield Block("item", text, at)
+        elif not _RULE.match(text):
+            yield Block("text", text, at)
+
+
+def markdown_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
+    """Markdown: paragraphs may run over lines; headings, items and bold labels begin a block."""
+    pending: list[str] = []
+    shape = Block("text", "", Position())
+
+    def flush() -> Iterator[Block]:
+        if text := tidy(" ".join(pending)):
+            yield Block(shape.kind, text, shape.at, label=shape.label)
+        elif shape.label and shape.kind == "text":
+            yield shape
+        pending.clear()
+
+    for number, raw in enumerate(source.lines[source.body :], source.body + 1):
+        line = clean(raw)
+        at = Position(number, len(line) - len(line.lstrip()) + 1)
+        if not tidy(line) or _RULE.match(line):
+            yield from flush()
+            shape = Block("text", "", at)
+        elif heading := _HEADING.match(line):
+            yield from flush()
+            shape = Block("text", "", at)
+            if text := tidy(line[heading.end() :]):
+                yield Block("heading", text, at, len(heading[1]))
+        elif bold := _bold_label(line, vocabulary):
+            yield from flush()
+            shape = Block("text", "", at, label=bare(bold["label"]))
+            pending.append(line[bold.end() :])
+        elif (item := _ITEM.match(line)) or _NUMBERED.match(line):
+            yield from flush()
+            shape = Block("item" if item else "text", "", at)
+            pending.append(line[item.end() :] if item else line)
+        else:
+            if not pending and not shape.label:
+                shape = Block("text", "", at)
+                line = _unescape(line)
+            pending.append(line)
+    yield from flush()
+
+
+def _unescape(line: str) -> str:
+    """One backslash off a paragraph that would otherwise begin with structure."""
+    text = line.lstrip()
+    return text[1:] if text.startswith("\\") and STRUCTURE.match(text) else line

@@ -1,0 +1,169 @@
+"""Which words mean what in a brief: labels of its parts, and names of audiences.
+
+Both are configuration (`[briefs]` in newsletter.toml, `subscribers/segments.toml`); the defaults
+cover the house styles that editors most often paste from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from newsletter.text import fold
+
+ROLES = ("headline", "take", "why", "action", "body", "fact", "note")
+
+DEFAULT_LABELS: Mapping[str, tuple[str, ...]] = {
+    "headline": ("Headline", "Title"),
+    "take": ("Our Take", "Our view", "The take", "Bottom line", "The bottom line", "TL;DR"),
+    "why": ("Why it matters", "Why this matters", "Why you should care", "So what"),
+    "action": (
+        "Do this week",
+        "What to do this week",
+        "What to do",
+        "Suggested action",
+        "Action",
+        "Actions",
+        "Next step",
+        "Next steps",
+    ),
+    "body": (
+        "What happened",
+        "What's new",
+        "Driving the news",
+        "Context",
+        "Background",
+        "The big picture",
+        "Practical impact",
+        "Details",
+        "The details",
+        "Between the lines",
+        "Yes, but",
+        "What's next",
+        "Go deeper",
+    ),
+    "fact": ("By the numbers", "The number", "Fact", "Facts", "Key figure"),
+    "note": ("Note", "Editor's note", "Disclosure", "Correction", "Update"),
+}
+DEFAULT_EVERYONE = ("Everyone", "Everybody", "All", "All readers", "All teams")
+DEFAULT_NOT_AUDIENCES = ("Deadline", "Note", "Tip", "Update")
+
+_WRAPPING = "\"'«»„“”‘’*_ \t"
+_END = re.compile(r"\s*[:：]\s*|\s+[-–—]+\s*|\s*[–—]\s*")
+_LABEL_WORDS = 6  # the longest label anybody uses; bounds the search for one at a line's start
+_AND = re.compile(r"\s*[,;&+/]\s*(?:and\s+)?|\s+and\s+|\s+und\s+|\s+et\s+", re.IGNORECASE)
+
+
+def bare(label: str) -> str:
+    """A label as written, without quotes, emphasis, heading marks and the final colon."""
+    return label.strip().lstrip("#").strip(_WRAPPING).rstrip(":：").rstrip(_WRAPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelHit:
+    """A label found at the start of a line."""
+
+    role: str
+    label: str  #: as the editor wrote it
+    rest: str  #: text on the same line, may be empty
+    offset: int  #: characters from the line's start to `rest`
+
+
+class Vocabulary:
+    """The labels of a publication. `labels[role][0]` is the one that the writer uses."""
+
+    def __init__(
+        self,
+        labels: Mapping[str, Sequence[str]] | None = None,
+        *,
+        not_audiences: Iterable[str] = DEFAULT_NOT_AUDIENCES,
+        everyone: Sequence[str] = DEFAULT_EVERYONE,
+    ) -> None:
+        merged = {role: tuple((labels or {}).get(role) or DEFAULT_LABELS[role]) for role in ROLES}
+        self.labels: Mapping[str, tuple[str, ...]] = merged
+        self.everyone = tuple(everyone) or DEFAULT_EVERYONE
+        self.not_audiences = frozenset(fold(word) for word in not_audiences)
+        self._roles: dict[str, str] = {}
+        for role, names in merged.items():
+            for name in names:
+                self._roles.setdefault(fold(bare(name)), role)
+
+    def role_of(self, text: str) -> str | None:
+        """The role when the whole text is a label, else None."""
+        return self._roles.get(fold(bare(text)))
+
+    def match(self, line: str) -> LabelHit | None:
+        """A label that fills the line, or opens it with a colon, a dash or a full sentence behind.
+
+        `Our Take`, `"Our Take":`, `Our Take: text`, `Why it matters — text`. Without a mark between
+        them, label and text are only told apart when the label has two words or more and what
+        follows is a sentence of its own: "Why it matters The discount ends in March."
+        """
+        if role := self.role_of(line):
+            return LabelHit(role, bare(line), "", len(line))
+        for mark in _END.finditer(line, 0, 80):
+            head = line[: mark.start()]
+            # "Context – what came before" is more often a headline than a label and its text.
+            clear = ":" in mark[0] or "：" in mark[0] or " " in head.strip()
+            if clear and (role := self.role_of(head)):
+                return LabelHit(role, bare(head), line[mark.end() :], mark.end())
+        words = list(re.finditer(r"\S+", line))[: _LABEL_WORDS + 1]
+        for count in range(min(_LABEL_WORDS, len(words) - 1), 1, -1):
+            start = words[count].start()
+            head, rest = line[:start], line[start:]
+            if (role := self._roles.get(fold(head))) and _is_sentence(rest):
+                return LabelHit(role, bare(head), rest, start)
+        return None
+
+
+def _is_sentence(text: str) -> bool:
+    return text[:1].isupper() and text.rstrip("\"'”’)").endswith((".", "!", "?")) and " " in text
+
+
+class Audiences:
+    """Names of the segments, as editors write them, to segment keys. Knows no members."""
+
+    def __init__(self, names: Iterable[tuple[str, Iterable[str]]] = ()) -> None:
+        self._keys: dict[str, str] = {}
+        self._singular: dict[str, str | None] = {}
+        self.display: dict[str, str] = {}
+        for key, (first, *others) in ((key, (*labels, key)) for key, labels in names):
+            self.display[key] = first
+            for label in (key, first, *others):
+                folded = fold(label)
+                self._keys.setdefault(folded, key)
+                known = self._singular.setdefault(_singular(folded), key)
+                if known != key:
+                    self._singular[_singular(folded)] = None
+
+    def __bool__(self) -> bool:
+        return bool(self.display)
+
+    def key(self, label: str) -> str | None:
+        """The segment's key for its key, name, alias, or their singular, in any case."""
+        folded = fold(label.strip(_WRAPPING))
+        return self._keys.get(folded) or self._singular.get(_singular(folded))
+
+    def keys(self, label: str) -> tuple[str, ...] | None:
+        """Sorted keys for `AI teams` or `AI teams and execs`; None when any part is unknown."""
+        label = re.sub(r"^for\s+", "", label.strip(_WRAPPING), flags=re.IGNORECASE)
+        if key := self.key(label):
+            return (key,)
+        parts = [part for part in _AND.split(label) if part.strip()]
+        keys = [self.key(part) for part in parts]
+        if not keys or None in keys:
+            return None
+        return tuple(sorted({key for key in keys if key}))
+
+    def name(self, key: str) -> str:
+        """The segment's name; the key itself for one that is no longer defined."""
+        return self.display.get(key, key)
+
+    def options(self) -> list[str]:
+        """Every name that could have been meant, for a did-you-mean."""
+        return list(dict.fromkeys([*self.display.values(), *self._keys]))
+
+
+def _singular(folded: str) -> str:
+    return folded[:-1] if len(folded) > 3 and folded.endswith("s") else folded

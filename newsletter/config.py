@@ -1,0 +1,312 @@
+"""Settings of a publication: newsletter.toml, overridden by `NEWSLETTER_<TABLE>__<KEY>`.
+
+Every key has its type, default and meaning here, and nowhere else. Wrong keys are refused with the
+line on which they stand, since a misspelt setting that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from newsletter.errors import ConfigError
+from newsletter.text import did_you_mean, tidy
+
+FILE = "newsletter.toml"
+ENV_PREFIX = "NEWSLETTER_"
+_ENV_OF_COMMAND_LINE = {"NEWSLETTER_WORKSPACE"}
+
+FieldType = Literal["text", "number", "date", "boolean", "choice"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Publication(_Table):
+    """Who publishes; name and postal address stand in every mail."""
+
+    name: str = Field(min_length=1)
+    tagline: str = ""
+    base_url: str = Field(description="where `newsletter serve` is reached from outside")
+    postal_address: str = Field(min_length=1, description="required by law in most countries")
+    language: str = "en"
+    timezone: str = "UTC"
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not re.match(r"https?://[^/\s?#]+(/[^\s?#]*)?$", value):
+            raise ValueError("must be an address such as https://news.example.com, without ? or #")
+        return value.rstrip("/")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(
+                f'"{value}" is no time zone; write one such as Europe/Berlin'
+            ) from error
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Sender(_Table):
+    """From whom the mail comes."""
+
+    email: str
+    name: str = ""
+    reply_to: str | None = None
+
+    @field_validator("email", "reply_to")
+    @classmethod
+    def _one_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(
+            r"[^@\s<>,\"]+@[^@\s<>,\"]+\.[^@\s<>,\"]+", value
+        ):
+            raise ValueError("must be one e-mail address")
+        return value
+
+
+class PrintedLabels(_Table):
+    """The words that a mail prints for the parts of a brief."""
+
+    take: str = "Our take"
+    why: str = "Why it matters"
+    action: str = "Do this week"
+
+
+class BriefSettings(_Table):
+    """What editors may write; see docs/briefs.md."""
+
+    labels: dict[str, list[str]] = Field(default_factory=dict)
+    not_audiences: list[str] = Field(default=["Deadline", "Note", "Tip", "Update"])
+    everyone: list[str] = Field(
+        default=["Everyone", "Everybody", "All", "All readers", "All teams"]
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _roles(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        roles = ("headline", "take", "why", "action", "body", "fact", "note")
+        for role in value:
+            if role not in roles:
+                raise ValueError(
+                    f'"{role}" is no part of a brief.{did_you_mean(role, roles)} '
+                    f"Parts: {', '.join(roles)}"
+                )
+        return value
+
+
+class IssueSettings(_Table):
+    """Defaults for every issue; its own issue.toml wins."""
+
+    text: Literal["lead", "full"] = Field(
+        "lead", description="how much of a brief the mail carries"
+    )
+
+
+class FieldSettings(_Table):
+    """A declared field of subscribers."""
+
+    type: FieldType = "text"
+    choices: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _choices(self) -> FieldSettings:
+        if (self.type == "choice") != bool(self.choices):
+            raise ValueError('`choices` belongs to type = "choice", and is needed there')
+        return self
+
+
+class AudienceSettings(_Table):
+    """How people come in."""
+
+    import_consent: Literal["assumed", "required"] = "assumed"
+
+
+class TrackingSettings(_Table):
+    """What is counted: `person` by reader, `none` not at all (links stay as they are)."""
+
+    level: Literal["person", "none"] = "person"
+
+
+class OutboxSettings(_Table):
+    path: Path = Path("var/outbox")
+
+
+class TransportSettings(_Table):
+    """The ways out; `default` is used when a plan names none."""
+
+    default: str = "outbox"
+    outbox: OutboxSettings = OutboxSettings()
+
+
+class DatabaseSettings(_Table):
+    url: str = "sqlite:///var/newsletter.db"
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        if not re.match(r"sqlite:///|postgresql\+psycopg://", value):
+            raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
+        return value
+
+
+class Settings(BaseSettings):
+    """newsletter.toml, typed."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        case_sensitive=False,
+    )
+
+    publication: Publication
+    sender: Sender
+    labels: PrintedLabels = PrintedLabels()
+    briefs: BriefSettings = BriefSettings()
+    issues: IssueSettings = IssueSettings()
+    fields: dict[str, FieldSettings] = Field(default_factory=dict)  # type: ignore[assignment]
+    audience: AudienceSettings = AudienceSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    transports: TransportSettings = TransportSettings()
+    database: DatabaseSettings = DatabaseSettings()
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if isinstance(value, dict):  # `role = "text"` means `role = { type = "text" }`
+            return {k: {"type": v} if isinstance(v, str) else v for k, v in value.items()}
+        return value
+
+    @field_validator("fields")
+    @classmethod
+    def _field_names(cls, value: dict[str, FieldSettings]) -> dict[str, FieldSettings]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+                raise ValueError(
+                    f'"{name}" can be no field: a-z, 0-9 and _, beginning with a letter'
+                )
+            if name in RESERVED_FIELDS:
+                raise ValueError(f'"{name}" is a field that every subscriber has; choose another')
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+#: Fields that every subscriber has; rules and imports know them, newsletter.toml may not redeclare them.
+RESERVED_FIELDS = (
+    "email", "domain", "name", "status", "language", "segments",
+    "consent_at", "consent_source", "created_at",
+)  # fmt: skip
+
+
+def load(root: Path) -> Settings:
+    """Settings of the workspace at `root`. Raises ConfigError with file, line and remedy."""
+    path = root / FILE
+    try:
+        text = path.read_text("utf-8")
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no {FILE} in {root}. Go to the publication's folder, name it with "
+            "--workspace DIR, or make a new one with: newsletter init DIR"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8; save it with the encoding UTF-8", file=str(path)) from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        raise ConfigError(
+            f"is not valid TOML: {error}", file=str(path), line=int(place[1]) if place else None
+        ) from None
+    _refuse_unknown_environment(os.environ)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _explain(error, text, path) from None
+
+
+def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
+    tables = list(Settings.model_fields)
+    for name in environment:
+        if not name.startswith(ENV_PREFIX) or name in _ENV_OF_COMMAND_LINE:
+            continue
+        table, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+        if table not in tables:
+            hint = did_you_mean(table, tables) or f" Tables: {', '.join(tables)}."
+            raise ConfigError(f"the environment variable {name} sets no known table.{hint}")
+        if not key:
+            raise ConfigError(
+                f"the environment variable {name} names a table; write {name}__<KEY>=…"
+            )
+
+
+def _explain(error: ValidationError, text: str, path: Path) -> ConfigError:
+    problems: list[str] = []
+    first_line: int | None = None
+    for problem in error.errors():
+        keys = [str(part) for part in problem["loc"]]
+        name = ".".join(keys)
+        line = find_line(text, keys)
+        first_line = first_line or line
+        where = f" (line {line})" if line and line != first_line else ""
+        if problem["type"] == "missing":
+            table, key = ".".join(keys[:-1]) or "", keys[-1]
+            put = f"add it under [{table}]" if table else f"add a table [{key}]"
+            problems.append(f'the key "{name}" is missing: {put}')
+        elif problem["type"] == "extra_forbidden":
+            hint = did_you_mean(keys[-1], _known_keys(keys[:-1]))
+            problems.append(f'there is no key "{name}".{hint}{where}')
+        else:
+            message = tidy(problem["msg"].removeprefix("Value error, "))
+            problems.append(f'"{name}": {message}{where}')
+    return ConfigError("; ".join(problems), file=str(path), line=first_line)
+
+
+def _known_keys(tables: Iterable[str]) -> list[str]:
+    model: Any = Settings
+    for table in tables:
+        field = model.model_fields.get(table) if hasattr(model, "model_fields") else None
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))
+
+
+def find_line(toml: str, keys: list[str]) -> int | None:
+    """The line (from 1) where a dotted key stands in a TOML text, or its table, or None."""
+    table: list[str] = []
+    best: int | None = None
+    for number, line in enumerate(toml.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+            if table == keys[: len(table)]:
+                best = number
+        elif entry := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):
+            name = [*table, *(part.strip("\"'") for part in entry[1].split("."))]
+            if name == keys[: len(name)] and len(name) > len(table):
+                return number
+    return best

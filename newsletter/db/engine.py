@@ -1,0 +1,125 @@
+"""One database: SQLite by default, PostgreSQL by URL. Reads and writes say which they are."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from newsletter.db.schema import installation
+from newsletter.errors import ConfigError, RefusedError
+
+HEAD = "0001"  #: the newest migration; a test holds it to the scripts
+_BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another one
+
+
+class Database:
+    """Connections to one database, and whether its schema is the one this code knows."""
+
+    def __init__(self, url: str, root: Path) -> None:
+        """`root` is the workspace; a relative SQLite path counts from there. Connects lazily."""
+        try:
+            parsed = make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise ConfigError(f"database.url can't be read: {error}") from None
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite and parsed.database and parsed.database != ":memory:":
+            path = root / parsed.database
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parsed = parsed.set(database=str(path))
+        self.engine = _sqlite_engine(parsed) if self.sqlite else sa.create_engine(parsed)
+        self._checked = False
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent view; on SQLite it never waits for a writer and never blocks one."""
+        self.check()
+        with self._connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end; on SQLite the write lock is taken at its start, so
+        that two writers queue up instead of failing half-way."""
+        self.check()
+        with self._connect(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connect(self, *, writes: bool = False) -> Iterator[sa.Connection]:
+        try:
+            connection = self.engine.connect()
+        except sa.exc.OperationalError as error:
+            raise RefusedError(
+                f"the database {self.engine.url.render_as_string()} can't be opened: {error.orig}"
+            ) from error
+        with connection:
+            yield connection.execution_options(writes=writes)
+
+    def check(self) -> None:
+        """Make a fresh database ready; refuse one of another version. Cheap after the first call."""
+        if self._checked:
+            return
+        with self._connect() as connection:
+            tables = sa.inspect(connection).get_table_names()
+            version = (
+                connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+                if "alembic_version" in tables
+                else None
+            )
+        if version is None and set(tables) <= {"alembic_version"}:
+            self.upgrade()
+        elif version != HEAD:
+            newer = version is not None and version > HEAD
+            remedy = "update the program" if newer else "run: newsletter db upgrade"
+            raise RefusedError(
+                f"the database's schema is {version}, this program's is {HEAD}: {remedy}"
+            )
+        self._checked = True
+
+    def upgrade(self) -> None:
+        """Bring the schema to the newest version; a fresh database gets its identity."""
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._connect(writes=True) as connection, connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if not connection.scalar(sa.select(sa.func.count()).select_from(installation)):
+                connection.execute(
+                    installation.insert(), {"key": "identity", "value": secrets.token_hex(16)}
+                )
+        self._checked = True
+
+    def close(self) -> None:
+        """Give back every connection; the object can be used again."""
+        self.engine.dispose()
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT / 1000})
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's BEGIN below, not the driver's own
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # a committed claim survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

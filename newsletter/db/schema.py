@@ -1,0 +1,238 @@
+"""Every table, once, for SQLite and PostgreSQL alike. Migrations are tested to give just this.
+
+`delivery` and `event` are keyed (mailing, n) and nothing has a foreign key into them, so that
+PostgreSQL can partition both by mailing and drop an old mailing in a second.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UTCTime(sa.TypeDecorator[datetime]):
+    """An aware UTC datetime in Python; `timestamptz` on PostgreSQL, UTC text on SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times are stored in UTC: give an aware datetime")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+# SQLite counts row ids only in a column declared INTEGER; PostgreSQL wants the wide type.
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _column(name: str, kind: Any, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, **{"nullable": False, **options})
+
+
+installation = sa.Table(  # identity of this database, and what must be the same on all machines
+    "installation",
+    metadata,
+    _column("key", sa.Text, primary_key=True),
+    _column("value", sa.Text),
+)
+
+subscriber = sa.Table(
+    "subscriber",
+    metadata,
+    _column("id", Id, primary_key=True, autoincrement=True),
+    _column("address", sa.Text),  # as the person wrote it; mail goes here
+    _column("address_key", sa.Text, unique=True),  # folded: who is the same person
+    _column("domain", sa.Text),  # of address_key
+    _column("name", sa.Text, server_default=""),
+    _column("status", sa.Text),  # subscribed | pending | unsubscribed
+    _column("language", sa.Text, server_default=""),
+    _column("fields", Json),  # declared fields by name; absent ones are null
+    _column("consent_at", UTCTime, nullable=True),
+    _column("consent_source", sa.Text, server_default=""),
+    _column("paused_until", UTCTime, nullable=True),
+    _column("created_at", UTCTime),
+    _column("updated_at", UTCTime),
+)
+
+membership = sa.Table(  # manual members of segments; rules need no rows
+    "membership",
+    metadata,
+    _column("segment", sa.Text, primary_key=True),
+    sa.Column(
+        "subscriber_id",
+        Id,
+        sa.ForeignKey("subscriber.id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+        index=True,
+    ),
+    _column("added_at", UTCTime),
+)
+
+suppression = sa.Table(  # addresses that get nothing, whatever their status says
+    "suppression",
+    metadata,
+    _column("address_key", sa.Text, primary_key=True),
+    _column("reason", sa.Text),  # bounce | complaint | manual | erased
+    _column("created_at", UTCTime),
+    _column("expires_at", UTCTime, nullable=True),
+)
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    _column("id", Id, primary_key=True, autoincrement=True),
+    _column("at", UTCTime),
+    _column("actor", sa.Text),
+    _column("action", sa.Text),
+    _column("subject", sa.Text),
+    _column("detail", Json),
+)
+
+mailing = sa.Table(
+    "mailing",
+    metadata,
+    _column("id", Id, primary_key=True, autoincrement=True),
+    _column("kind", sa.Text),  # issue | missed | correction | service
+    _column("issue", sa.Text, nullable=True, index=True),
+    _column("state", sa.Text),  # planned | approved | running | paused | held | done | cancelled
+    _column("transport", sa.Text),
+    _column("plan", sa.Text),  # hash over everything that was planned
+    _column("fingerprint", sa.Text),  # of the files and settings that the plan was made from
+    _column("segments", Json),  # keys in the order of the bits of delivery.segments
+    _column("candidates", sa.Integer),
+    _column("created_at", UTCTime),
+    _column("approved_at", UTCTime, nullable=True),
+    _column("approved_by", sa.Text, nullable=True),
+    _column("started_at", UTCTime, nullable=True),
+    _column("finished_at", UTCTime, nullable=True),
+)
+
+edition = sa.Table(  # content-addressed, immutable
+    "edition",
+    metadata,
+    _column("id", sa.Text, primary_key=True),
+    _column("nonce", sa.Text),
+    _column("language", sa.Text),
+    _column("lens", sa.Text),
+    _column("subject", sa.Text),
+    _column("signature", Json),
+    _column("html", sa.Text),  # inlined, links rewritten, slots open
+    _column("text", sa.Text),
+    _column("message", sa.LargeBinary),  # the MIME skeleton
+    _column("created_at", UTCTime),
+)
+
+mailing_edition = sa.Table(
+    "mailing_edition",
+    metadata,
+    _column("mailing", Id, primary_key=True, autoincrement=False),
+    _column("n", sa.Integer, primary_key=True, autoincrement=False),
+    _column("edition", sa.Text),
+    _column("segments", Json),  # keys of the segments whose members get it
+    _column("recipients", sa.Integer),
+)
+
+link = sa.Table(
+    "link",
+    metadata,
+    _column("edition", sa.Text, primary_key=True),
+    _column("n", sa.Integer, primary_key=True, autoincrement=False),
+    _column("url", sa.Text),  # exactly as the editor wrote it
+    _column("brief", sa.Text, nullable=True),
+    _column("action", sa.Text, nullable=True),
+)
+
+edition_action = sa.Table(
+    "edition_action",
+    metadata,
+    _column("edition", sa.Text, primary_key=True),
+    _column("n", sa.Integer, primary_key=True, autoincrement=False),
+    _column("action", sa.Text),
+    _column("segments", Json),
+    _column("label", sa.Text),
+    _column("text", sa.Text),
+    _column("due", sa.Date, nullable=True),
+    _column("brief", sa.Text),
+    _column("headline", sa.Text),
+)
+
+exclusion = sa.Table(  # who was left out in planning, and why; these have no delivery
+    "exclusion",
+    metadata,
+    _column("mailing", Id, primary_key=True, autoincrement=False),
+    _column("subscriber_id", Id, primary_key=True, autoincrement=False),
+    _column("reason", sa.Text),
+)
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    _column("mailing", Id, primary_key=True, autoincrement=False),
+    _column("n", Id, primary_key=True, autoincrement=False),
+    _column("subscriber_id", Id),
+    _column("edition", sa.Integer),  # mailing_edition.n
+    _column("segments", sa.BigInteger),  # bit i: member of mailing.segments[i] when planned
+    _column("state", sa.Text),
+    _column("owner", sa.Text, nullable=True),
+    _column("lease_until", UTCTime, nullable=True),
+    _column("attempts", sa.Integer, server_default="0"),
+    _column("next_at", UTCTime, nullable=True),  # of a deferred one
+    _column("reason", sa.Text, nullable=True),  # of skipped and rejected ones
+    _column("code", sa.Text, nullable=True),  # what the other side answered
+    _column("answer", sa.Text, nullable=True),
+    _column("handed_at", UTCTime, nullable=True),
+    _column("settled_at", UTCTime, nullable=True),
+    sa.UniqueConstraint("mailing", "subscriber_id"),
+    sqlite_with_rowid=False,  # rows lie in the order in which they are claimed
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    _column("mailing", Id, primary_key=True, autoincrement=False),
+    _column("n", sa.BigInteger, primary_key=True, autoincrement=False),  # given by the intake
+    _column("delivery", Id),
+    _column("kind", sa.Text),  # open | click | done | not_for_me | undo | unsubscribe | resubscribe
+    _column("ref", sa.Integer, nullable=True),  # link.n of a click, edition_action.n of an action
+    _column("at", UTCTime),
+    _column("verdict", sa.Text),  # human | machine | unknown
+    _column("rule", sa.Text),  # which rule said so
+    _column("agent", sa.Text, server_default=""),  # the user agent, cut at 200 characters
+    sa.Index(None, "mailing", "delivery"),
+    sqlite_with_rowid=False,
+)
+
+archive = sa.Table(  # public pages of issues, as they were when planned
+    "archive",
+    metadata,
+    _column("issue", sa.Text, primary_key=True),
+    _column("title", sa.Text),
+    _column("subject", sa.Text),
+    _column("date", sa.Date),
+    _column("html", sa.Text),
+    _column("published_at", UTCTime, nullable=True),  # when its first mailing started
+)

@@ -1,0 +1,123 @@
+"""An issue as its folder holds it: the manifest and its briefs, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from newsletter.briefs import Audiences, Brief, ParsedBrief, Vocabulary, read_brief
+from newsletter.errors import NotFoundError
+from newsletter.findings import Finding
+from newsletter.issues.manifest import (
+    FILE,
+    Manifest,
+    ManifestFile,
+    monday_of,
+    read_manifest,
+    require_id,
+    title_of,
+)
+from newsletter.issues.resolve import Resolved, resolve
+from newsletter.text import did_you_mean
+
+FOLDER = "issues"
+INBOX = "inbox"
+SUFFIXES = (".md", ".txt", ".markdown")
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One issue. `parsed` is in the manifest's order, briefs that it does not name at the end."""
+
+    id: str
+    source: ManifestFile
+    parsed: tuple[ParsedBrief, ...]
+    path: Path
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.source.manifest
+
+    @cached_property
+    def briefs(self) -> tuple[Brief, ...]:
+        return tuple(parsed.brief for parsed in self.parsed)
+
+    @property
+    def title(self) -> str:
+        return self.manifest.title or title_of(self.id)
+
+    @property
+    def sends_at(self) -> datetime | None:
+        return self.source.sends_at
+
+    @property
+    def day(self) -> date | None:
+        """Day of sending in the publication's zone; the week's Monday while none is set."""
+        if self.sends_at:
+            return self.sends_at.astimezone(self.source.zone).date()
+        return monday_of(self.id)
+
+    def resolve(
+        self, reader: tuple[str, ...], names: Mapping[str, str] | None = None
+    ) -> tuple[Resolved, ...]:
+        """Every brief for a reader in these segments (keys in order of priority)."""
+        policy = self.manifest.policy.resolution
+        return tuple(resolve(brief, reader, policy=policy, names=names) for brief in self.briefs)
+
+
+def issue_ids(root: Path) -> list[str]:
+    """Ids of all issues in the workspace, sorted."""
+    folder = root / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path.parent.name for path in folder.glob(f"*/{FILE}") if path.parent.name != INBOX
+    )
+
+
+def brief_files(folder: Path) -> list[Path]:
+    """The brief files of a folder, sorted by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def load_issue(
+    root: Path, issue: str, *, vocabulary: Vocabulary, audiences: Audiences, zone: ZoneInfo
+) -> Issue:
+    """Read an issue from its folder. Raises NotFoundError for an unknown id, InputError for files
+    that can't be read; what is wrong in briefs becomes their findings."""
+    require_id(issue)
+    folder = root / FOLDER / issue
+    if not (folder / FILE).is_file():
+        known = issue_ids(root)
+        hint = did_you_mean(issue, known) or (f" There are: {', '.join(known)}." if known else "")
+        raise NotFoundError(
+            f'there is no issue "{issue}".{hint} To begin it: newsletter issue assemble {issue}'
+        )
+    source = read_manifest(folder / FILE, str(Path(FOLDER, issue, FILE)), zone)
+    parsed = [
+        read_brief(
+            path,
+            vocabulary=vocabulary,
+            audiences=audiences,
+            shown_as=str(path.relative_to(root)),
+        )
+        for path in brief_files(folder / "briefs")
+    ]
+    place = {slug: n for n, slug in enumerate(source.manifest.order)}
+    parsed.sort(key=lambda one: place.get(one.brief.slug, len(place)))
+    return Issue(issue, source, tuple(parsed), folder)
+
+
+def all_findings(issue: Issue) -> list[Finding]:
+    """The findings of the issue's briefs, in the order of the issue."""
+    return [finding for parsed in issue.parsed for finding in parsed.findings]

@@ -1,0 +1,166 @@
+"""The issue's manifest, `issues/<id>/issue.toml`: typed, with the line of every complaint."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from newsletter.config import find_line
+from newsletter.errors import InputError, RefusedError
+from newsletter.issues.resolve import Policy
+from newsletter.text import did_you_mean, tidy
+
+FILE = "issue.toml"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_WEEK = re.compile(r"(\d{4})-W(\d{2})")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PolicyTable(_Table):
+    resolution: Policy = "first"
+    digest: int = Field(3, ge=0, le=20)  #: actions in the digest at the top; 0 for all
+
+
+class Gate(_Table):
+    """How many actions every reader must end up with."""
+
+    min: int = Field(0, ge=0)
+    max: int | None = Field(None, ge=0)
+
+
+class Override(_Table):
+    """What a segment's edition says instead; None where it says the same."""
+
+    subject: str | None = None
+    preheader: str | None = None
+    intro: str | None = None
+
+
+class Waiver(_Table):
+    """A finding that is meant. Without brief or segment it holds for all of them."""
+
+    code: str
+    brief: str | None = None
+    segment: str | None = None
+    reason: str = Field(min_length=3)
+
+
+class Manifest(_Table):
+    """issue.toml, typed. Every key has a default, so that an empty file is a valid start."""
+
+    title: str = ""
+    subject: str = ""
+    preheader: str = ""
+    intro: str = ""
+    send_at: datetime | None = None
+    order: tuple[str, ...] = ()
+    text: Literal["lead", "full"] | None = None
+    policy: PolicyTable = PolicyTable()  # type: ignore[call-arg]
+    gate: Gate = Gate()  # type: ignore[call-arg]
+    segments: dict[str, Override] = Field(default_factory=dict)
+    waiver: tuple[Waiver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """A manifest with its text, so that findings can name lines."""
+
+    manifest: Manifest
+    text: str
+    file: str
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    def line(self, *keys: str) -> int:
+        """The line where a key stands, or would be added: 1 when it is not there."""
+        return find_line(self.text, list(keys)) or 1
+
+    @property
+    def sends_at(self) -> datetime | None:
+        """The scheduled time, aware: a time without zone is the publication's."""
+        moment = self.manifest.send_at
+        if moment is None or moment.tzinfo:
+            return moment
+        return moment.replace(tzinfo=self.zone)
+
+
+def require_id(issue: str) -> str:
+    """The id itself. Raises RefusedError for what can be no folder name and no part of an address."""
+    if not _ID.fullmatch(issue) or issue.lower() == "inbox":
+        raise RefusedError(
+            f'"{tidy(issue)}" can be no issue: use letters, digits and hyphens, e.g. 2026-W48'
+        )
+    if week := _WEEK.fullmatch(issue):
+        try:
+            date.fromisocalendar(int(week[1]), int(week[2]), 1)
+        except ValueError:
+            raise RefusedError(f"{week[1]} has no week {int(week[2])}") from None
+    return issue
+
+
+def monday_of(issue: str) -> date | None:
+    """The Monday of the ISO week that the id names, or None for a special issue."""
+    week = _WEEK.fullmatch(issue)
+    return date.fromisocalendar(int(week[1]), int(week[2]), 1) if week else None
+
+
+def title_of(issue: str) -> str:
+    """`Week 48` for 2026-W48, the id itself for a special issue."""
+    week = _WEEK.fullmatch(issue)
+    return f"Week {int(week[2])}" if week else issue
+
+
+def read_manifest(path: Path, shown_as: str, zone: ZoneInfo) -> ManifestFile:
+    """Raises InputError with file, line and remedy."""
+    try:
+        text = path.read_text("utf-8-sig")
+        values: Mapping[str, Any] = tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8; save it with the encoding UTF-8", file=shown_as) from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise InputError(f"is not valid TOML: {error}", file=shown_as, line=line) from None
+    send_at = values.get("send_at")
+    if isinstance(send_at, date) and not isinstance(send_at, datetime):
+        raise InputError(
+            "send_at needs a time too, e.g. 2026-11-24T07:30:00+01:00",
+            file=shown_as,
+            line=find_line(text, ["send_at"]),
+        )
+    try:
+        return ManifestFile(Manifest(**values), text, shown_as, zone)
+    except ValidationError as error:
+        raise _explain(error, text, shown_as) from None
+
+
+def _explain(error: ValidationError, text: str, file: str) -> InputError:
+    problem = error.errors()[0]
+    keys = [str(part) for part in problem["loc"]]
+    line = find_line(text, [key for key in keys if not key.isdigit()])
+    name = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        options = (
+            list(Manifest.model_fields) + list(Waiver.model_fields) + list(Override.model_fields)
+        )
+        return InputError(
+            f'unknown key "{name}".{did_you_mean(keys[-1], options)}', file=file, line=line
+        )
+    if problem["type"] == "missing":
+        return InputError(f'"{name}" is missing', file=file, line=line)
+    return InputError(f'"{name}": {tidy(problem["msg"])}', file=file, line=line)
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC."""
+    return moment.astimezone(UTC)
