@@ -1,4 +1,4 @@
-"""Inline Markdown as it stands in a brief's sentences: its links, and the sources they name."""
+"""Inline Markdown as it stands in a brief's sentences: its tokens, its links, the sources named."""
 
 from __future__ import annotations
 
@@ -17,18 +17,44 @@ from newsletter.text import fold, tidy
 _CREDIT = re.compile(r"\((?:per|via)\s+((?:\[[^\]\n]*\]\([^()\s]*\)|[^()])+)\)", re.IGNORECASE)
 _LINK = re.compile(r"\[([^\]\n]+)\]\((https?://[^()\s]+)\)")
 _BARE_URL = re.compile(r"(?<![\w(\"'=/])https?://[^\s<>\[\]()\"']+[^\s<>\[\]()\"'.,;:!?]")
+_SAFE_SCHEME = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 
 
 @cache
 def inline_markdown() -> MarkdownIt:
-    """The dialect of a brief's sentences: CommonMark's inline rules, no HTML, no images."""
+    """The dialect of a brief's sentences: CommonMark's inline rules, no HTML, no images.
+
+    Addresses stay exactly as the editor wrote them; anything but http, https and mailto is text.
+    """
     markdown = MarkdownIt("commonmark", {"html": False, "xhtmlOut": True})
-    return markdown.disable(["html_inline", "image", "newline"])
+    markdown.disable(["html_inline", "image", "newline"])
+    markdown.normalizeLink = lambda url: url  # type: ignore[method-assign]
+    markdown.validateLink = lambda url: bool(_SAFE_SCHEME.match(url))  # type: ignore[method-assign]
+    return markdown
 
 
 def inline_tokens(text: str) -> list[Token]:
-    """CommonMark's inline tokens of one line of text."""
-    return inline_markdown().parseInline(text)[0].children or []
+    """CommonMark's inline tokens of one line; bare addresses are links too."""
+    tokens = inline_markdown().parseInline(text)[0].children or []
+    if "://" not in text:
+        return tokens
+    linked: list[Token] = []
+    depth = 0
+    for token in tokens:
+        depth += token.nesting if token.type.startswith("link_") else 0
+        linked += _linkified(token) if token.type == "text" and not depth else [token]
+    return linked
+
+
+def _linkified(token: Token) -> Iterator[Token]:
+    end = 0
+    for match in _BARE_URL.finditer(token.content):
+        yield Token("text", "", 0, content=token.content[end : match.start()])
+        yield Token("link_open", "a", 1, attrs={"href": match[0]})
+        yield Token("text", "", 0, content=match[0])
+        yield Token("link_close", "a", -1)
+        end = match.end()
+    yield Token("text", "", 0, content=token.content[end:])
 
 
 def sources_in(texts: Iterable[str]) -> list[Source]:
@@ -52,9 +78,11 @@ def _named(text: str) -> Iterator[Source]:
         name = tidy(linked[1] if linked else inner).rstrip(".,;: ")
         if name and not _BARE_URL.fullmatch(name):
             mentions.append((credit.start(), Source(name, linked[2] if linked else None)))
-    for link in _LINK.finditer(text):
-        if name := tidy(link[1]):
-            mentions.append((link.start() + 1, Source(name, link[2])))
+    mentions += [
+        (link.start() + 1, Source(tidy(link[1]), link[2]))
+        for link in _LINK.finditer(text)
+        if tidy(link[1])
+    ]
     for bare in _BARE_URL.finditer(_LINK.sub(lambda link: " " * len(link[0]), text)):
         host = urlsplit(bare[0]).hostname if "[" not in bare[0] else None
         if host:

@@ -1,0 +1,281 @@
+"""From an issue and a reader's segments to a signature, and from that to what templates see.
+
+A signature is everything that changes rendered bytes. Readers in different segments share an edition
+when they get the same words, so editions stay few however the audience is cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from base64 import b32encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal
+
+from newsletter.briefs import Action
+from newsletter.config import Settings
+from newsletter.editions.slots import Context, marker
+from newsletter.editions.view import (
+    ActionView,
+    BriefView,
+    EditionView,
+    Labels,
+    PublicationView,
+    SectionView,
+    SourceView,
+)
+from newsletter.errors import InputError
+from newsletter.issues import Issue, Resolved
+from newsletter.text import listed
+
+WORDS_A_MINUTE = 230
+_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What one edition says, before it is rendered. Equal signatures give equal bytes."""
+
+    issue: str
+    language: str
+    tracking: Literal["person", "none"]
+    title: str
+    day: str  #: ISO date of sending
+    subject: str
+    preheader: str
+    intro: str
+    lens: str  #: names of the segments through which the actions came
+    full_text: bool
+    digest: int
+    blocks: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]  #: (brief, action ids, sections)
+    content: str  #: hash of the briefs' texts and of the publication's own words
+    templates: str  #: hash of the templates
+
+    @property
+    def nonce(self) -> str:
+        """Ten characters that mark this edition's slots; nobody can write them into a brief
+        beforehand, since they depend on the brief."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return b32encode(hashlib.sha256(text.encode()).digest())[:10].decode().lower()
+
+
+class Composer:
+    """Composes the editions of one issue. Pure but for reading the issue it was given."""
+
+    def __init__(
+        self, issue: Issue, settings: Settings, names: Mapping[str, str], templates: str
+    ) -> None:
+        """`names` maps segment keys to names; `templates` is the fingerprint of the templates."""
+        self.issue = issue
+        self.settings = settings
+        self.names = names
+        self.templates = templates
+        self.day = issue.day or date.today()  # noqa: DTZ011  (a special issue without a date)
+        self._content = self._hash_content()
+
+    def _hash_content(self) -> str:
+        publication, labels = self.settings.publication, self.settings.labels
+        parts: list[Any] = [
+            publication.model_dump(),
+            labels.model_dump(),
+            self.settings.sender.model_dump(),
+            [repr(brief) for brief in self.issue.briefs],
+            sorted(self.names.items()),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    # -- signatures --------------------------------------------------------------------------
+
+    def signature(
+        self, reader: Sequence[str], *, tracking: Literal["person", "none"] | None = None
+    ) -> Signature:
+        """The signature for readers in these segments (keys in order of priority)."""
+        resolved = self.resolved(tuple(reader))
+        manifest = self.issue.manifest
+        return Signature(
+            issue=self.issue.id,
+            language=self.settings.publication.language,
+            tracking=tracking or self.settings.tracking.level,
+            title=self.issue.title,
+            day=self.day.isoformat(),
+            subject=self._own(reader, "subject"),
+            preheader=self._own(reader, "preheader"),
+            intro=self._own(reader, "intro"),
+            lens=self._lens(resolved, reader),
+            full_text=(manifest.text or self.settings.issues.text) == "full",
+            digest=manifest.policy.digest,
+            blocks=tuple(
+                (
+                    one.brief.slug,
+                    tuple(action.id for action in one.actions),
+                    tuple(one.brief.body.index(section) for section in one.sections),
+                )
+                for one in resolved
+                if one.shown
+            ),
+            content=self._content,
+            templates=self.templates,
+        )
+
+    def resolved(self, reader: tuple[str, ...]) -> tuple[Resolved, ...]:
+        return self.issue.resolve(reader, self.names)
+
+    def _own(self, reader: Sequence[str], key: str) -> str:
+        """What the reader's highest-priority segment that overrides this says, else the issue."""
+        for segment in reader:
+            override = self.issue.manifest.segments.get(segment)
+            value: str | None = getattr(override, key) if override else None
+            if value is not None:
+                return value
+        default: str = getattr(self.issue.manifest, key)
+        return default
+
+    def _lens(self, resolved: Sequence[Resolved], reader: Sequence[str]) -> str:
+        used = {key for one in resolved for key in one.lens}
+        return listed(self.names.get(key, key) for key in reader if key in used)
+
+    # -- views -------------------------------------------------------------------------------
+
+    def view(
+        self,
+        signature: Signature,
+        reader: Sequence[str],
+        context: Context | None,
+        track: Callable[[str], str] = str,
+    ) -> EditionView:
+        """What the templates see. `context` None is the public page: nobody's own, no slots."""
+        addresses = _Addresses(self.settings.publication.base_url, signature, context)
+        briefs: list[BriefView] = []
+        actions: list[ActionView] = []
+        for one in self.resolved(tuple(reader)):
+            if not one.shown:
+                continue
+            own = []
+            for action in one.actions:
+                view = self._action(action, one, len(actions) + 1, addresses)
+                actions.append(view)
+                own.append(view)
+            briefs.append(self._brief(one, len(briefs) + 1, tuple(own), track))
+        digest = tuple(actions[: signature.digest or None])
+        archive = self._archive()
+        full = signature.full_text or context is None
+        return EditionView(
+            publication=self.publication(),
+            labels=self.labels(),
+            language=signature.language,
+            direction="rtl" if signature.language.split("-")[0] in _RIGHT_TO_LEFT else "ltr",
+            issue_id=signature.issue,
+            title=signature.title,
+            date=date.fromisoformat(signature.day),
+            subject=signature.subject,
+            preheader=signature.preheader,
+            intro=signature.intro,
+            lens=signature.lens,
+            minutes=_minutes(sum(_words(brief, full=full) for brief in briefs)),
+            full_text=full,
+            digest=digest,
+            more_actions=len(actions) - len(digest),
+            briefs=tuple(briefs),
+            view_url=addresses.own("v", "view"),
+            unsubscribe_url=addresses.own("u", "manage"),
+            open_url=addresses.own("o", "open", ".gif") if signature.tracking == "person" else None,
+            reason=addresses.slot("reason"),
+            archive_url=track(archive),
+        )
+
+    def publication(self) -> PublicationView:
+        publication = self.settings.publication
+        return PublicationView(
+            publication.name, publication.tagline, publication.base_url, publication.postal_address
+        )
+
+    def labels(self) -> Labels:
+        labels = self.settings.labels
+        return Labels(labels.take, labels.why, labels.action)
+
+    def _archive(self) -> str:
+        return f"{self.settings.publication.base_url}/issues/{self.issue.id}"
+
+    def _brief(
+        self,
+        one: Resolved,
+        n: int,
+        actions: tuple[ActionView, ...],
+        track: Callable[[str], str],
+    ) -> BriefView:
+        brief = one.brief
+        lead = next((s.paragraphs[0] for s in one.sections if s.paragraphs and not s.heading), "")
+        return BriefView(
+            n=n,
+            slug=brief.slug,
+            kicker=brief.tags[0] if brief.tags else "",
+            headline=brief.headline,
+            take=tuple(filter(None, brief.take.split("\n\n"))),
+            why=tuple(filter(None, brief.why.split("\n\n"))),
+            lead=lead,
+            body=tuple(SectionView(s.heading, s.role, s.paragraphs) for s in one.sections),
+            sources=tuple(
+                SourceView(source.name, track(source.url) if source.url else None)
+                for source in brief.sources
+            ),
+            actions=actions,
+            minutes=_minutes(brief.words),
+            url=track(f"{self._archive()}#{brief.slug}"),
+        )
+
+    def _action(
+        self, action: Action, one: Resolved, n: int, addresses: _Addresses
+    ) -> ActionView:
+        page = addresses.own(f"a/{n}", "act") if addresses.tracked else None
+        return ActionView(
+            n=n,
+            id=action.id,
+            label=listed(self.names.get(key, key) for key in action.segments),
+            text=action.text,
+            due=action.due,
+            brief_slug=one.brief.slug,
+            brief_headline=one.brief.headline,
+            done_url=page,
+            not_for_me_url=f"{page}?verb=not_for_me" if page else None,
+        )
+
+    def refuse_nonce(self, nonce: str) -> None:
+        """No source text may hold a slot's marker. Raises InputError."""
+        if any(f"@@{nonce}" in repr(brief) for brief in self.issue.briefs):
+            raise InputError(f"a brief of {self.issue.id} holds the marker @@{nonce}; remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """The addresses that belong to one recipient, with slots in them."""
+
+    base: str
+    signature: Signature
+    context: Context | None
+
+    @property
+    def tracked(self) -> bool:
+        return self.context is not None and self.signature.tracking == "person"
+
+    def slot(self, name: str) -> str | None:
+        return marker(self.signature.nonce, name, self.context) if self.context else None
+
+    def own(self, path: str, name: str, suffix: str = "") -> str | None:
+        slot = self.slot(name)
+        return f"{self.base}/{path}/{slot}{suffix}" if slot else None
+
+
+def _words(brief: BriefView, *, full: bool) -> int:
+    texts = [brief.headline, *brief.take, *brief.why, *(action.text for action in brief.actions)]
+    if full:
+        texts += [text for section in brief.body for text in section.paragraphs]
+    else:
+        texts.append(brief.lead)
+    return sum(len(text.split()) for text in texts)
+
+
+def _minutes(words: int) -> int:
+    return max(1, math.ceil(words / WORDS_A_MINUTE))

@@ -1,0 +1,101 @@
+"""The MIME skeleton of an edition: RFC 5322 header, text and HTML part, slots left open."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from email.header import Header
+from urllib.parse import urlsplit
+
+from newsletter.editions.slots import marker
+
+_SPECIALS = re.compile(r'[()<>@,;:\\".\[\]]')
+_ANY_MARKER = re.compile(rb"(@@[a-z2-7]{10}\.[a-z_]+\.(?:html|text|header)@@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all mails of a publication say in their headers."""
+
+    sender_name: str
+    sender_email: str
+    reply_to: str | None
+    list_name: str
+    base_url: str
+
+
+def skeleton(
+    envelope: Envelope, *, nonce: str, subject: str, language: str, html: str, text: str
+) -> bytes:
+    """The whole message with CRLF line ends. Slots: to, date, bounce, manage (header), and what
+    `html` and `text` hold."""
+    host = urlsplit(envelope.base_url).hostname or "localhost"
+    boundary = f"=_{nonce}"
+    headers = [
+        ("From", mailbox(envelope.sender_name, envelope.sender_email)),
+        ("To", marker(nonce, "to", "header")),
+        ("Subject", encoded(subject, "Subject")),
+        ("Date", marker(nonce, "date", "header")),
+        ("Message-ID", f"<{marker(nonce, 'bounce', 'header')}@{host}>"),
+        ("List-Id", f"{encoded(envelope.list_name, 'List-Id')} <list.{host}>"),
+        ("Precedence", "bulk"),
+        ("Content-Language", language),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
+    ]
+    if envelope.reply_to:
+        headers.insert(1, ("Reply-To", envelope.reply_to))
+    if one_click_allowed(envelope.base_url):
+        address = f"<{envelope.base_url}/u/{marker(nonce, 'manage', 'header')}>"
+        headers.insert(6, ("List-Unsubscribe", address))
+        headers.insert(7, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    lines = [f"{name}: {value}".encode() for name, value in headers]
+    for kind, body in (("plain", text), ("html", html)):
+        lines += [
+            b"",
+            f"--{boundary}".encode(),
+            f"Content-Type: text/{kind}; charset=utf-8".encode(),
+            b"Content-Transfer-Encoding: quoted-printable",
+            b"",
+            quoted_body(body),
+        ]
+    lines += [b"", f"--{boundary}--".encode(), b""]
+    return b"\r\n".join(lines)
+
+
+def one_click_allowed(base_url: str) -> bool:
+    """RFC 8058 wants https; a loopback address is for trying out."""
+    parts = urlsplit(base_url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def quoted_body(text: str) -> bytes:
+    """Quoted-printable; each marker stands on a line of its own between soft line breaks, so that a
+    value of any length fits the line."""
+    pieces = _ANY_MARKER.split(text.replace("\r\n", "\n").encode("utf-8"))
+    encoded_pieces = [
+        piece if n % 2 else binascii.b2a_qp(piece, istext=True).replace(b"\n", b"\r\n")
+        for n, piece in enumerate(pieces)
+    ]
+    return b"=\r\n".join(encoded_pieces)
+
+
+def encoded(text: str, header: str) -> str:
+    """A header's text: as it is when ASCII and short, else RFC 2047 words, folded."""
+    if text.isascii() and len(text) + len(header) < 76:
+        return text
+    charset = "us-ascii" if text.isascii() else "utf-8"
+    return Header(text, charset, header_name=header).encode(linesep="\r\n")
+
+
+def mailbox(name: str, address: str, header: str = "From") -> str:
+    """`Name <address>`, the name quoted or RFC 2047 encoded where it must be."""
+    if not name:
+        return address
+    if not name.isascii():
+        return f"{Header(name, 'utf-8', header_name=header).encode(linesep=chr(13) + chr(10))} <{address}>"
+    if _SPECIALS.search(name):
+        quoted_name = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted_name}" <{address}>'
+    return f"{name} <{address}>"

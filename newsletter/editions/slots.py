@@ -1,0 +1,116 @@
+"""Slots: the places of an edition that differ per recipient, and splicing values into them.
+
+A marker is `@@<nonce>.<name>.<context>@@`. It survives MJML and premailer, which `{{ }}` does not.
+Whatever a value holds, splicing can break neither a line, nor the encoding, nor SMTP.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from newsletter.text import tidy
+
+Context = Literal["html", "text", "header"]
+Key = tuple[str, str]  #: (slot name, context)
+
+MOST_CHARACTERS = 64  #: of a value that is a text; longer ones are cut
+_MARKER = r"@@{nonce}\.([a-z_]+)\.(html|text|header)@@"
+_LINE = 72  # columns of a quoted-printable line, under the 76 of RFC 2045 §6.7
+_TOKEN = re.compile(r"[a-z0-9]{1,64}")
+_SAFE = frozenset(range(33, 127)) - frozenset(b"=.") | {32}
+
+
+def marker(nonce: str, name: str, context: Context) -> str:
+    """The marker of a slot, to stand in a template's output."""
+    return f"@@{nonce}.{name}.{context}@@"
+
+
+def normalise(value: str) -> str:
+    """NFC, one line without control characters, at most 64 characters and never half of one."""
+    cut = tidy(value)[:MOST_CHARACTERS]
+    while cut and unicodedata.combining(cut[-1]) and len(tidy(value)) > MOST_CHARACTERS:
+        cut = cut[:-1]
+    return cut.rstrip()
+
+
+def encode(value: str, context: Context) -> bytes:
+    """A value as the bytes that take the marker's place in a message.
+
+    `header` values must come RFC 2047 encoded already; they are put in as they are.
+    """
+    if context == "header":
+        if "\n" in value.replace("\r\n ", "") or "\r" in value.replace("\r\n ", ""):
+            raise ValueError("a header value may hold no line break but a folding one")
+        return value.encode("ascii")
+    if _TOKEN.fullmatch(value):  # tokens, the hot path: nothing to escape
+        return value.encode("ascii")
+    text = normalise(value)
+    return quoted(html.escape(text) if context == "html" else text)
+
+
+def quoted(text: str) -> bytes:
+    """Quoted-printable with its own soft line breaks; no line begins with a dot or ends in a space."""
+    lines: list[bytes] = []
+    line = bytearray()
+    for byte in text.encode("utf-8"):
+        piece = bytes((byte,)) if byte in _SAFE else b"=%02X" % byte
+        if len(line) + len(piece) > _LINE:
+            lines.append(bytes(line))
+            line.clear()
+        line += piece
+    if line.endswith(b" "):
+        line[-1:] = b"=20"
+    lines.append(bytes(line))
+    return b"=\r\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A message, cut at its slots once. Splicing costs about two microseconds at 22 slots."""
+
+    parts: tuple[bytes | None, ...]  #: constant bytes; None where a value goes
+    places: tuple[tuple[int, Key], ...]  #: (index in parts, which value)
+
+    @classmethod
+    def cut(cls, message: bytes, nonce: str) -> Skeleton:
+        pieces = re.split(_MARKER.format(nonce=nonce).encode(), message)
+        parts: list[bytes | None] = []
+        places: list[tuple[int, Key]] = []
+        for n in range(0, len(pieces), 3):
+            parts.append(pieces[n])
+            if n + 2 < len(pieces):
+                places.append((len(parts), (pieces[n + 1].decode(), pieces[n + 2].decode())))
+                parts.append(None)
+        return cls(tuple(parts), tuple(places))
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """The values that splicing needs."""
+        return frozenset(key for _, key in self.places)
+
+    def splice(self, values: Mapping[Key, bytes]) -> bytes:
+        """The message with every slot filled. Raises KeyError when a value is missing."""
+        parts = list(self.parts)
+        for index, key in self.places:
+            parts[index] = values[key]
+        return b"".join(parts)  # type: ignore[arg-type]
+
+
+def fill(text: str, nonce: str, values: Mapping[str, str], context: Context) -> str:
+    """A text with its slots filled for a browser or a preview: escaped, not quoted-printable."""
+
+    def value(match: re.Match[str]) -> str:
+        plain = values[match[1]]
+        return html.escape(plain) if context == "html" else plain
+
+    return re.sub(_MARKER.format(nonce=nonce), value, text)
+
+
+def names_in(text: str, nonce: str) -> set[str]:
+    """Names of the slots that a text holds."""
+    return {match[1] for match in re.finditer(_MARKER.format(nonce=nonce), text)}

@@ -1,0 +1,110 @@
+"""The workspace's templates: sandboxed Jinja2, the theme, and errors that name the template's line."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from newsletter.editions import words
+from newsletter.errors import ConfigError, TemplateError
+from newsletter.text import tidy
+
+FOLDER = "templates"
+
+
+class Templates:
+    """All templates of a workspace, compiled on first use."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+        self._track: Callable[[str], str] = str
+        self.environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.FileSystemLoader(self.folder),
+            autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.environment.filters.update(
+            inline=words.inline_html,
+            plain=words.plain,
+            para=self._paragraph,
+            day=words.day,
+            longdate=words.long_date,
+        )
+
+    def _paragraph(
+        self, text: str, width: int = 72, indent: int = 0, first: str | None = None
+    ) -> str:
+        return words.paragraph(text, width, indent, first, track=self._track)
+
+    @cached_property
+    def theme(self) -> Mapping[str, Any]:
+        """theme.toml. Raises ConfigError with its line."""
+        path = self.folder / "theme.toml"
+        try:
+            return tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError("is missing; newsletter init DIR makes one", file=str(path)) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"is not valid TOML: {error}", file=str(path)) from None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash over every file of the folder: what was approved is what is sent."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def render(
+        self, name: str, /, *, track: Callable[[str], str] = str, **values: Any
+    ) -> str:
+        """One template's output. `track` turns the addresses of links in plain text into tracked ones.
+
+        Raises TemplateError with the template's file and line.
+        """
+        self._track = track
+        try:
+            return self.environment.get_template(name).render(theme=self.theme, **values)
+        except jinja2.TemplateSyntaxError as error:
+            raise self._error(error.name or name, error.lineno, str(error.message)) from error
+        except jinja2.TemplateNotFound as error:
+            raise TemplateError(
+                f"there is no such template (needed by {name})", file=f"{FOLDER}/{error.name}"
+            ) from error
+        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise self._located(name, error) from error
+        except (AttributeError, RecursionError) as error:
+            raise self._located(name, error) from error
+        finally:
+            self._track = str
+
+    def _located(self, name: str, error: Exception) -> TemplateError:
+        """Jinja2 rewrites tracebacks so that a template's frames bear its own file and lines."""
+        file, line, block = name, None, ""
+        step = error.__traceback__
+        while step is not None:
+            path = Path(step.tb_frame.f_code.co_filename)
+            if path.is_relative_to(self.folder):
+                file, line = path.relative_to(self.folder).as_posix(), step.tb_lineno
+                function = step.tb_frame.f_code.co_name
+                if function.startswith("block "):
+                    block = f" in {function}"
+                elif function not in ("top-level template code", "<module>", "template"):
+                    block = f" in macro '{function}'"
+            step = step.tb_next
+        return self._error(file, line, f"{tidy(str(error)) or type(error).__name__}{block}")
+
+    @staticmethod
+    def _error(name: str, line: int | None, message: str) -> TemplateError:
+        return TemplateError(f"the template can't be used: {message}", file=f"{FOLDER}/{name}", line=line)
