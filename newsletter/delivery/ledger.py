@@ -54,9 +54,7 @@ class Ledger:
         self.owner = owner
         self._row = delivery.c.mailing == mailing_id
 
-    def settle(
-        self, connection: sa.Connection, outcomes: Sequence[Outcome], now: datetime
-    ) -> None:
+    def settle(self, connection: sa.Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
         """Write down what became of messages that this owner had handed over."""
         if not outcomes:
             return
@@ -195,14 +193,11 @@ class Ledger:
 
 def state_counts(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
     """How many deliveries of a mailing are in each state; every state is named."""
-    counted = {
-        state: number
-        for state, number in connection.execute(
+    counted = dict(connection.execute(
             sa.select(delivery.c.state, sa.func.count())
             .where(delivery.c.mailing == mailing_id)
             .group_by(delivery.c.state)
-        )
-    }
+        ))
     return {state: counted.get(state, 0) for state in STATES}
 
 

@@ -187,9 +187,7 @@ class Planner:
                 "plan": "",
                 "fingerprint": fingerprint,
                 "segments": list(self.segments.keys),
-                "candidates": connection.scalar(
-                    sa.select(sa.func.count()).select_from(subscriber)
-                ),
+                "candidates": connection.scalar(sa.select(sa.func.count()).select_from(subscriber)),
                 "created_at": now,
             },
         )
@@ -260,19 +258,21 @@ class Planner:
             .order_by(people.c.id)
         )
         names = ["mailing", "n", "subscriber_id", "edition", "segments", "state", "attempts"]
-        connection.execute(delivery.insert().from_select(names, rows))
+        try:
+            connection.execute(delivery.insert().from_select(names, rows))
+        except sa.exc.IntegrityError as error:  # no edition for somebody's set of segments
+            raise RefusedError(
+                "the audience changed while the plan was being made; plan again"
+            ) from error
 
     def _lines(
         self, connection: sa.Connection, mailing_id: int, editions: Sequence[PlannedEdition]
     ) -> None:
-        recipients: dict[int, int] = {
-            n: people
-            for n, people in connection.execute(
+        recipients: dict[int, int] = dict(connection.execute(
                 sa.select(delivery.c.edition, sa.func.count())
                 .where(delivery.c.mailing == mailing_id)
                 .group_by(delivery.c.edition)
-            )
-        }
+            ))
         lines = [
             {
                 "mailing": mailing_id,
@@ -295,7 +295,6 @@ class Planner:
         self, connection: sa.Connection, mailing_id: int, fingerprint: str, transport: str
     ) -> str:
         """One hash over editions, links, options and opaque recipient ids; no address is in it."""
-        digest = hashlib.sha256(json.dumps([fingerprint, transport, self.segments.keys]).encode())
         ids = [
             row.edition
             for row in connection.execute(
@@ -304,6 +303,8 @@ class Planner:
                 .order_by(mailing_edition.c.n)
             )
         ]
+        head = [fingerprint, transport, self.segments.keys, ids]
+        digest = hashlib.sha256(json.dumps(head).encode())
         for row in connection.execute(
             sa.select(link.c.edition, link.c.n, link.c.url)
             .where(link.c.edition.in_(ids))
@@ -316,13 +317,11 @@ class Planner:
             .order_by(delivery.c.n)
         )
         for part in rows.partitions():
-            digest.update("".join(f"{n},{person},{ids[0] and e}\n" for n, person, e in part).encode())
+            digest.update("".join(f"{n},{person},{which}\n" for n, person, which in part).encode())
         return digest.hexdigest()[:16]
 
 
-def store_editions(
-    connection: sa.Connection, editions: Sequence[Edition], now: datetime
-) -> None:
+def store_editions(connection: sa.Connection, editions: Sequence[Edition], now: datetime) -> None:
     """Put editions with their links and actions into the database; known ones stay as they are."""
     known = set(
         connection.scalars(
@@ -377,7 +376,9 @@ def store_editions(
 
 
 def _store_page(connection: sa.Connection, issue: str, page: ArchivePage) -> None:
-    known = connection.execute(sa.select(archive.c.published_at).where(archive.c.issue == issue)).first()
+    known = connection.execute(
+        sa.select(archive.c.published_at).where(archive.c.issue == issue)
+    ).first()
     values = {"title": page.title, "subject": page.subject, "date": page.day, "html": page.html}
     if known is None:
         connection.execute(archive.insert(), {"issue": issue, **values})
@@ -428,15 +429,12 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
 
 def exclusions(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
     """How many people were left out, by reason."""
-    return {
-        reason: people
-        for reason, people in connection.execute(
+    return dict(connection.execute(
             sa.select(exclusion.c.reason, sa.func.count())
             .where(exclusion.c.mailing == mailing_id)
             .group_by(exclusion.c.reason)
             .order_by(sa.func.count().desc())
-        )
-    }
+        ))
 
 
 def mailings_of(connection: sa.Connection, issue: str) -> list[sa.Row[Any]]:
@@ -447,5 +445,7 @@ def mailings_of(connection: sa.Connection, issue: str) -> list[sa.Row[Any]]:
         )
     )
     if not rows:
-        raise NotFoundError(f"issue {issue} has no plan yet; make one: newsletter send plan {issue}")
+        raise NotFoundError(
+            f"issue {issue} has no plan yet; make one: newsletter send plan {issue}"
+        )
     return rows

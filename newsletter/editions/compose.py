@@ -50,7 +50,9 @@ class Signature:
     lens: str  #: names of the segments through which the actions came
     full_text: bool
     digest: int
-    blocks: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]  #: (brief, action ids, sections)
+    blocks: tuple[
+        tuple[str, tuple[str, ...], tuple[int, ...]], ...
+    ]  #: (brief, action ids, sections)
     content: str  #: hash of the briefs' texts and of the publication's own words
     templates: str  #: hash of the templates
 
@@ -226,9 +228,7 @@ class Composer:
             url=track(f"{self._archive()}#{brief.slug}"),
         )
 
-    def _action(
-        self, action: Action, one: Resolved, n: int, addresses: _Addresses
-    ) -> ActionView:
+    def _action(self, action: Action, one: Resolved, n: int, addresses: _Addresses) -> ActionView:
         page = addresses.own(f"a/{n}", "act") if addresses.tracked else None
         return ActionView(
             n=n,

@@ -209,7 +209,7 @@ def to_html(source: str) -> str:
 class _Inliner(premailer.Premailer):  # type: ignore[misc]
     """premailer with a CSS parser that never fetches anything."""
 
-    def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:  # noqa: FBT001, FBT002
+    def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:
         return _parse_css(css_body, validate)
 
 
@@ -227,7 +227,7 @@ def _css_parser() -> Any:
 
 
 @cache
-def _parse_css(css_body: str, validate: bool) -> Any:  # noqa: FBT001
+def _parse_css(css_body: str, validate: bool) -> Any:
     return _css_parser().parseString(css_body, validate=validate)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ from newsletter.text import tidy
 FOLDER = "templates"
 
 
+#: What makes tracked addresses of the links in plain text, while a template renders.
+_track: ContextVar[Callable[[str], str]] = ContextVar("track", default=str)
+
+
+def _paragraph(text: str, width: int = 72, indent: int = 0, first: str | None = None) -> str:
+    return words.paragraph(text, width, indent, first, track=_track.get())
+
+
 class Templates:
     """All templates of a workspace, compiled on first use."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
-        self._track: Callable[[str], str] = str
         self.environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader(self.folder),
             autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
@@ -35,15 +43,10 @@ class Templates:
         self.environment.filters.update(
             inline=words.inline_html,
             plain=words.plain,
-            para=self._paragraph,
+            para=_paragraph,
             day=words.day,
             longdate=words.long_date,
         )
-
-    def _paragraph(
-        self, text: str, width: int = 72, indent: int = 0, first: str | None = None
-    ) -> str:
-        return words.paragraph(text, width, indent, first, track=self._track)
 
     @cached_property
     def theme(self) -> Mapping[str, Any]:
@@ -66,14 +69,12 @@ class Templates:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
-    def render(
-        self, name: str, /, *, track: Callable[[str], str] = str, **values: Any
-    ) -> str:
+    def render(self, name: str, /, *, track: Callable[[str], str] = str, **values: Any) -> str:
         """One template's output. `track` turns the addresses of links in plain text into tracked ones.
 
         Raises TemplateError with the template's file and line.
         """
-        self._track = track
+        tracking = _track.set(track)
         try:
             return self.environment.get_template(name).render(theme=self.theme, **values)
         except jinja2.TemplateSyntaxError as error:
@@ -87,7 +88,7 @@ class Templates:
         except (AttributeError, RecursionError) as error:
             raise self._located(name, error) from error
         finally:
-            self._track = str
+            _track.reset(tracking)
 
     def _located(self, name: str, error: Exception) -> TemplateError:
         """Jinja2 rewrites tracebacks so that a template's frames bear its own file and lines."""
@@ -107,4 +108,6 @@ class Templates:
 
     @staticmethod
     def _error(name: str, line: int | None, message: str) -> TemplateError:
-        return TemplateError(f"the template can't be used: {message}", file=f"{FOLDER}/{name}", line=line)
+        return TemplateError(
+            f"the template can't be used: {message}", file=f"{FOLDER}/{name}", line=line
+        )

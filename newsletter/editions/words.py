@@ -78,7 +78,7 @@ def paragraph(
         break_long_words=False,
         break_on_hyphens=False,
     ) or [opening.rstrip()]
-    lines += [f"{hanging}{track(url)}" for url in links]
+    lines += [f"{hanging}  {track(url)}" for url in links]
     return "\n".join(lines)
 
 

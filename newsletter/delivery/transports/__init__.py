@@ -3,4 +3,4 @@
 from newsletter.delivery.transports.base import Envelope, Outcome, Transport
 from newsletter.delivery.transports.outbox import OutboxTransport
 
-__all__ = ["Envelope", "Outcome", "OutboxTransport", "Transport"]
+__all__ = ["Envelope", "OutboxTransport", "Outcome", "Transport"]

@@ -1,0 +1,211 @@
+"""newsletter issue: assemble, check, preview, coverage, show."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from newsletter.cli.show import (
+    err,
+    json_option,
+    out,
+    print_findings,
+    print_json,
+    summary,
+    table,
+    with_workspace,
+)
+from newsletter.findings import blocking
+from newsletter.issues import NOBODY, Cell, Choice
+from newsletter.workspace import Workspace
+
+_id = click.argument("issue_id", metavar="ID")
+_day = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def issue() -> None:
+    """Issues: briefs in order, for one week."""
+
+
+@issue.command()
+@_id
+@click.argument("slugs", nargs=-1)
+@click.option("--tag", help="Only briefs with this tag.")
+@click.option("--since", type=_day, help="Only briefs of this day and later.")
+@click.option("--until", type=_day, help="Only briefs of this day and earlier.")
+@click.option("--order", help="Slugs in order, with commas between; the same as naming SLUGS.")
+@click.option("--most", type=click.IntRange(1), help="At most so many briefs.")
+@click.option("--add", is_flag=True, help="Put more briefs into an issue that is there.")
+@with_workspace
+def assemble(
+    workspace: Workspace,
+    issue_id: str,
+    slugs: tuple[str, ...],
+    tag: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    order: str | None,
+    most: int | None,
+    add: bool,
+) -> None:
+    """Take briefs from the inbox into an issue: all, or just SLUGS in that order.
+
+    A new issue starts from the last one's settings.
+
+    Example: newsletter issue assemble 2026-W49 --tag pricing
+    """
+    named = (*slugs, *(part.strip() for part in (order or "").split(",") if part.strip()))
+    choice = Choice(
+        named, tag, since.date() if since else None, until.date() if until else None, most
+    )
+    chosen = workspace.assemble(issue_id, choice, add=add)
+    for candidate in chosen:
+        out.print(f"{candidate.slug}  {candidate.parsed.brief.headline}", markup=False)
+    err.print(
+        f"{len(chosen)} briefs in issues/{issue_id}. Next: write subject and preheader in its "
+        f"issue.toml, then: newsletter issue check {issue_id}"
+    )
+
+
+@issue.command()
+@_id
+@json_option
+@with_workspace
+def check(workspace: Workspace, issue_id: str, as_json: bool) -> None:
+    """Say what is wrong with an issue and its briefs, and where.
+
+    Example: newsletter issue check 2026-W48
+    """
+    findings = workspace.check(issue_id)
+    if as_json:
+        print_json({"findings": [one.as_dict() for one in findings], "ok": not blocking(findings)})
+    else:
+        print_findings(findings)
+        err.print(f"{issue_id}: {summary(findings)}")
+    if blocking(findings):
+        raise click.exceptions.Exit(1)
+
+
+@issue.command()
+@_id
+@click.option(
+    "--segment", "segments", multiple=True, help="The edition of these segments' readers."
+)
+@click.option("--for", "email", help="The edition of this person.")
+@click.option("--all", "everybody", is_flag=True, help="All editions (the default).")
+@with_workspace
+def preview(
+    workspace: Workspace,
+    issue_id: str,
+    segments: tuple[str, ...],
+    email: str | None,
+    everybody: bool,  # noqa: ARG001
+) -> None:
+    """Write the editions as files to look at; prints the page to open.
+
+    Example: newsletter issue preview 2026-W48
+    """
+    for key in segments:
+        workspace.segments.get(key)
+    files = workspace.preview(issue_id, segments=segments or None, email=email)
+    out.print(str(files[0]), markup=False)
+    err.print(f"{(len(files) - 1) // 2} editions, each as HTML and text")
+
+
+@issue.command()
+@_id
+@json_option
+@with_workspace
+def coverage(workspace: Workspace, issue_id: str, as_json: bool) -> None:
+    """Which audience gets which action of which brief, with head-counts.
+
+    Example: newsletter issue coverage 2026-W48
+    """
+    matrix = workspace.coverage(issue_id)
+    if as_json:
+        print_json(matrix.as_dict())
+        return
+    names = {**workspace.names, NOBODY: "No segment"}
+    columns = [f"{names[key or NOBODY]}\n{people:,}" for key, people in matrix.people]
+    rows = [[row.headline, *(_cell(cell) for cell in row.cells.values())] for row in matrix.rows]
+    spread = [matrix.actions_per_reader.get(key or NOBODY) for key, _ in matrix.people]
+    rows.append(
+        [
+            "Actions per reader",
+            *(
+                "" if s is None else str(s[0]) if s[0] == s[1] else f"{s[0]} to {s[1]}"
+                for s in spread
+            ),
+        ]
+    )
+    table(f"Coverage of {issue_id}, {matrix.readers:,} readers", ["Brief\n", *columns], rows)
+    if matrix.gate_ok:
+        out.print("Gate: holds for every reader.")
+    else:
+        out.print(f"Gate: {matrix.readers_outside:,} readers are outside; see issue check.")
+
+
+def _cell(cell: Cell) -> str:
+    match cell.how:
+        case "own":
+            return f"own: {_short(cell.text)}"
+        case "general":
+            return f"general: {_short(cell.text)}"
+        case "waived":
+            return "none, on purpose"
+        case _:
+            return "NONE"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 36 else f"{text[:35].rstrip()}…"
+
+
+@issue.command()
+@_id
+@json_option
+@with_workspace
+def show(workspace: Workspace, issue_id: str, as_json: bool) -> None:
+    """Show an issue: settings, briefs in order, their actions.
+
+    Example: newsletter issue show 2026-W48
+    """
+    loaded = workspace.issue(issue_id)
+    if as_json:
+        from newsletter.cli.brief import brief_shape
+
+        print_json(
+            {
+                "id": loaded.id,
+                "title": loaded.title,
+                "subject": loaded.manifest.subject,
+                "preheader": loaded.manifest.preheader,
+                "send_at": loaded.sends_at.isoformat() if loaded.sends_at else None,
+                "briefs": [brief_shape(parsed) for parsed in loaded.parsed],
+            }
+        )
+        return
+    when = f"{loaded.sends_at:%a %d %b %Y, %H:%M}" if loaded.sends_at else "no time set"
+    out.print(f"[bold]{loaded.id}[/bold]  {loaded.title}  · {when}")
+    out.print(f"Subject: {loaded.manifest.subject or '(none)'}", markup=False)
+    out.print(f"Preheader: {loaded.manifest.preheader or '(none)'}", markup=False)
+    table(
+        "",
+        [("", "right"), "Brief", "Headline", ("Words", "right"), "Actions for"],
+        [
+            [
+                str(n),
+                brief.slug,
+                brief.headline,
+                brief.words,
+                "; ".join(
+                    " + ".join(workspace.names.get(key, key) for key in action.segments)
+                    or "everyone"
+                    for action in brief.actions
+                ),
+            ]
+            for n, brief in enumerate(loaded.briefs, 1)
+        ],
+    )

@@ -1,0 +1,166 @@
+"""How things look in the terminal: JSON alone on standard output, tables, findings, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from newsletter.findings import Finding
+from newsletter.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+_COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def with_workspace(command: F) -> F:
+    """Hand the command an open Workspace as its first argument, and close it afterwards."""
+
+    @wraps(command)
+    @click.pass_context
+    def run(ctx: click.Context, /, *args: Any, **kwargs: Any) -> Any:
+        with Workspace(ctx.find_root().obj or Path()) as workspace:
+            return command(workspace, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def print_json(document: Any) -> None:
+    """The document alone on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def table(
+    title: str, columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]]
+) -> None:
+    """A table; a column given as (name, "right") is set to the right, as numbers are."""
+    shown = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for column in columns:
+        name, justify = column if isinstance(column, tuple) else (column, "left")
+        shown.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        shown.add_row(
+            *(number(cell) if isinstance(cell, int) else escape(str(cell)) for cell in row)
+        )
+    console = Console(highlight=False) if out.is_terminal else Console(highlight=False, width=140)
+    console.print(shown)
+
+
+def number(value: int) -> str:
+    """Thousands apart."""
+    return f"{value:,}"
+
+
+def size(value: int) -> str:
+    """`46.0 kB`"""
+    return f"{value / 1000:.1f} kB"
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """`file:line:column: severity CODE message`, as editors and CI read it."""
+    for finding in findings:
+        if finding.waived is not None:
+            mark = f"[dim]waived {finding.code}[/dim]"
+            tail = f" [dim](waived: {escape(finding.waived)})[/dim]"
+        else:
+            mark = f"[{_COLOURS[finding.severity]}]{finding.severity}[/] {finding.code}"
+            tail = ""
+        place = f"{escape(finding.place)}: " if finding.place else ""
+        out.print(f"{place}{mark} {escape(finding.message)}{tail}")
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """`2 errors, 1 warning`"""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        key = "waived" if finding.waived is not None else finding.severity
+        counts[key] = counts.get(key, 0) + 1
+    words = [
+        f"{counts[key]} {key}{'s' if counts[key] != 1 and key in ('error', 'warning') else ''}"
+        for key in ("error", "warning", "info", "waived")
+        if key in counts
+    ]
+    return ", ".join(words) or "nothing to mend"
+
+
+def excluded(reasons: Mapping[str, int]) -> str:
+    """`1,204 left out: 812 unsubscribed, 392 suppressed`"""
+    total = sum(reasons.values())
+    if not total:
+        return "nobody left out"
+    parts = ", ".join(
+        f"{people:,} {reason.replace('_', ' ')}" for reason, people in reasons.items()
+    )
+    return f"{total:,} left out: {parts}"
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless --yes was given; without a terminal --yes is needed."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("this needs --yes when it is not run in a terminal")
+    click.confirm(question, abort=True, err=True)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Call the yielded function with (done, total; 0 when unknown). Shows nothing without a terminal,
+    or for work that is over within a second."""
+    if not err.is_terminal:
+        yield lambda _done, _total: None
+        return
+    import time
+
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    begun = time.monotonic()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    task = bar.add_task(label, total=None, rate="")
+    started = False
+
+    def advance(done: int, total: int) -> None:
+        nonlocal started
+        seconds = time.monotonic() - begun
+        if not started and seconds > 1:
+            bar.start()
+            started = True
+        rate = f"{done / seconds:,.0f}/s" if seconds else ""
+        bar.update(task, completed=done, total=total or None, rate=rate)
+
+    try:
+        yield advance
+    finally:
+        if started:
+            bar.stop()

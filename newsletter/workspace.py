@@ -1,0 +1,696 @@
+"""The composition root: one publication with its files, database, secrets and ways out.
+
+What the command line and the web do is a call of this class. Nothing connects, reads settings or
+opens files before it is needed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from newsletter.audience import AddressError as _AddressError
+from newsletter.audience import (
+    Group,
+    Importer,
+    ImportResult,
+    Rule,
+    Segments,
+    add_memberships,
+    count,
+    find,
+    load_segments,
+    log,
+    parse_address,
+    remove_members,
+    segments_of,
+    sendable_groups,
+)
+from newsletter.briefs import (
+    Audiences,
+    ParsedBrief,
+    Vocabulary,
+    format_brief,
+    read_brief,
+    read_text,
+)
+from newsletter.config import FILE, Settings, load
+from newsletter.db import Database
+from newsletter.delivery import (
+    ArchivePage,
+    Engine,
+    Envelope,
+    OutboxTransport,
+    Plan,
+    PlannedEdition,
+    Planner,
+    Progress,
+    Recipient,
+    Transport,
+    approve,
+    audit_issue,
+    regular_mailing,
+    status_issue,
+    store_editions,
+    to_header,
+)
+from newsletter.editions import (
+    Composer,
+    Edition,
+    Renderer,
+    Skeleton,
+    Templates,
+    encode,
+    fill,
+)
+from newsletter.editions import Envelope as MailHeaders
+from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
+from newsletter.findings import Finding, blocking
+from newsletter.issues import (
+    FOLDER,
+    INBOX,
+    Candidate,
+    Choice,
+    Coverage,
+    Issue,
+    assemble,
+    check_issue,
+    coverage,
+    inbox,
+    load_issue,
+    replace_file,
+)
+from newsletter.reports import issue_report
+from newsletter.text import did_you_mean, slugify
+from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
+
+_SAMPLE_PARTS = (FILE, "templates", "issues", "subscribers")
+TRANSPORTS = ("outbox",)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a reader gets which actions."""
+
+    segments: tuple[str, ...]
+    actions: tuple[dict[str, Any], ...]
+    edition: str
+    not_mailed: str | None  #: why they get no mail at all, or None
+
+
+class Workspace:
+    """A publication in a folder. Use as a context manager, or call `close`."""
+
+    def __init__(self, root: Path | str, *, actor: str | None = None) -> None:
+        """`actor` is who acts, for the audit log: the name of the system's user if None."""
+        self.root = Path(root).resolve()
+        self.actor = actor or _user()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back connections and write what is queued."""
+        for name in ("database", "spool"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load(self.root)
+
+    @cached_property
+    def database(self) -> Database:
+        database = Database(self.settings.database.url, self.root)
+        return database
+
+    @cached_property
+    def segments(self) -> Segments:
+        return load_segments(self.root, self.settings.fields)
+
+    @cached_property
+    def audiences(self) -> Audiences:
+        return Audiences(self.segments.names())
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        briefs = self.settings.briefs
+        return Vocabulary(
+            briefs.labels, not_audiences=briefs.not_audiences, everyone=briefs.everyone
+        )
+
+    @cached_property
+    def templates(self) -> Templates:
+        return Templates(self.root)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        publication, sender = self.settings.publication, self.settings.sender
+        headers = MailHeaders(
+            sender_name=sender.name or publication.name,
+            sender_email=sender.email,
+            reply_to=sender.reply_to,
+            list_name=publication.name,
+            base_url=publication.base_url,
+        )
+        return Renderer(self.templates, headers)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring.at(self.root / "var" / "secrets" / "tokens")
+
+    @cached_property
+    def spool(self) -> Spool:
+        return Spool(self.root / "var" / "intake.db")
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        return Lookup(self.database)
+
+    @cached_property
+    def stamper(self) -> Stamper:
+        return Stamper(self.keyring, self.settings.publication.zone)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Segment keys to names."""
+        return {segment.key: segment.name for segment in self.segments}
+
+    @property
+    def consent_required(self) -> bool:
+        return self.settings.audience.import_consent == "required"
+
+    def transport(self, name: str | None = None) -> Transport:
+        """A way out by name; the publication's default if None."""
+        name = name or self.settings.transports.default
+        if name not in TRANSPORTS:
+            hint = did_you_mean(name, TRANSPORTS) or f" There are: {', '.join(TRANSPORTS)}."
+            raise ConfigError(f'there is no transport "{name}".{hint}')
+        return OutboxTransport(self.root / self.settings.transports.outbox.path)
+
+    # -- briefs ----------------------------------------------------------------------------------
+
+    def brief(self, path: Path) -> ParsedBrief:
+        """Read, parse and lint a brief file. Raises InputError for what is no text."""
+        shown = os.path.relpath(path, Path.cwd()) if path.is_absolute() else str(path)
+        return read_brief(
+            path, vocabulary=self.vocabulary, audiences=self.audiences, shown_as=shown
+        )
+
+    def format_brief(self, path: Path, *, write: bool = False) -> str | Path:
+        """The canonical text of a brief file; with `write` the file it was written to.
+
+        Plain text becomes a .md beside it. Raises RefusedError when the brief has errors: what they
+        hold back would be lost.
+        """
+        parsed = self.brief(path)
+        _refuse_errors(parsed)
+        text = format_brief(parsed.brief, vocabulary=self.vocabulary, audiences=self.audiences)
+        if not write:
+            return text
+        target = path.with_suffix(".md")
+        if target != path and target.exists():
+            raise RefusedError(f"{target} is there already; move it away first")
+        replace_file(target, text)
+        if target != path:
+            path.unlink()
+        return target
+
+    def add_brief(self, path: Path) -> Path:
+        """Copy a brief into the inbox as it is; returns where it lies. Raises RefusedError when its
+        slug is taken or it has errors."""
+        text = read_text(path)
+        parsed = self.brief(path)
+        _refuse_errors(parsed)
+        suffix = path.suffix.lower() if path.suffix.lower() in (".md", ".txt") else ".txt"
+        target = self.root / FOLDER / INBOX / f"{parsed.brief.slug}{suffix}"
+        self._refuse_taken(parsed.brief.slug)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(target, text)
+        return target
+
+    def new_brief(self, headline: str) -> Path:
+        """Write a form for a new brief into the inbox; returns its path."""
+        slug = slugify(headline)
+        self._refuse_taken(slug)
+        label = self.vocabulary.labels
+        names = [segment.name for segment in self.segments][:2] or ["Everyone"]
+        lines = [
+            f"---\nslug: {slug}\ndate: {datetime.now(self.settings.publication.zone).date()}\n"
+            "tags: []\n---",
+            f"# {headline}",
+            "What happened, in one to three paragraphs (per Source).",
+            f"## {label['take'][0]}",
+            "What we make of it, in a sentence or two.",
+            f"## {label['why'][0]}",
+            "Why it matters to the reader.",
+            f"## {label['action'][0]}",
+            "\n".join(f"- {name}: one thing to do, with its date." for name in names),
+        ]
+        target = self.root / FOLDER / INBOX / f"{slug}.md"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(target, "\n\n".join(lines) + "\n")
+        return target
+
+    def _refuse_taken(self, slug: str) -> None:
+        for path in (self.root / FOLDER).glob("**/*"):
+            if path.is_file() and path.stem == slug and path.suffix in (".md", ".txt"):
+                where = path.relative_to(self.root)
+                raise RefusedError(f'a brief "{slug}" is there already ({where}); rename this one')
+
+    # -- issues ----------------------------------------------------------------------------------
+
+    def issue(self, issue: str) -> Issue:
+        return load_issue(
+            self.root,
+            issue,
+            vocabulary=self.vocabulary,
+            audiences=self.audiences,
+            zone=self.settings.publication.zone,
+        )
+
+    def assemble(self, issue: str, choice: Choice, *, add: bool = False) -> list[Candidate]:
+        """Take briefs from the inbox into an issue; see `issues.assemble`."""
+        candidates = [Candidate(path, self.brief(path)) for path in inbox(self.root)]
+        return assemble(self.root, issue, candidates, choice, add=add)
+
+    def groups(self) -> list[Group]:
+        """Everybody who may be mailed now, by their set of segments."""
+        with self.database.read() as connection:
+            return sendable_groups(
+                connection,
+                self.segments,
+                now=datetime.now(UTC),
+                consent_required=self.consent_required,
+            )
+
+    def check(self, issue: str) -> list[Finding]:
+        """Everything that is wrong with an issue."""
+        return check_issue(self.issue(issue), self.segments, self.groups())
+
+    def coverage(self, issue: str) -> Coverage:
+        return coverage(self.issue(issue), self.segments, self.groups())
+
+    # -- audience --------------------------------------------------------------------------------
+
+    def import_people(
+        self, path: Path, *, progress: Callable[[int], None] | None = None
+    ) -> ImportResult:
+        """Import a CSV file; refused rows go to var/imports/<name>.rejects.csv."""
+        importer = Importer(
+            self.database,
+            self.segments,
+            self.settings.fields,
+            actor=self.actor,
+            **({"progress": progress} if progress else {}),
+        )
+        rejects = self.root / "var" / "imports" / f"{path.stem}.rejects.csv"
+        result = importer.run(path, rejects)
+        return result
+
+    def count(self, rule: str) -> int:
+        """How many subscribers a rule finds. Raises RuleError."""
+        with self.database.read() as connection:
+            return count(connection, Rule(rule, self.settings.fields))
+
+    def segment_counts(self) -> dict[str | None, int]:
+        """Sendable members by segment key; None for those in no segment."""
+        people: dict[str | None, int] = dict.fromkeys([*self.segments.keys, None], 0)
+        for group in self.groups():
+            for key in group.segments or (None,):
+                people[key] += group.people
+        return people
+
+    def change_members(self, segment: str, emails: Sequence[str], *, join: bool) -> int:
+        """Put people into a manual segment, or take them out; returns how many changed."""
+        if not self.segments.get(segment).manual:
+            raise RefusedError(f'"{segment}" has a rule, which decides who is in it')
+        with self.database.write() as connection:
+            people = [find(connection, email).id for email in emails]
+            if join:
+                changed = add_memberships(connection, [(segment, person) for person in people])
+            else:
+                changed = remove_members(connection, segment, people)
+            verb = "segment add" if join else "segment remove"
+            log(connection, self.actor, verb, segment, {"people": people})
+        return changed
+
+    def segments_of_person(self, subscriber_id: int) -> tuple[str, ...]:
+        """Keys of the segments a person is in, in order of priority."""
+        with self.database.read() as connection:
+            return segments_of(connection, self.segments, subscriber_id)
+
+    def explain(self, email: str, issue: str) -> Explanation:
+        """Which action of each brief this reader gets, and why."""
+        from newsletter.audience import reason_against
+
+        loaded = self.issue(issue)
+        with self.database.read() as connection:
+            person = find(connection, email)
+            segments = segments_of(connection, self.segments, person.id)
+            against = reason_against(connection, person.id, consent_required=self.consent_required)
+        actions: list[dict[str, Any]] = []
+        for one in loaded.resolve(segments, self.names):
+            rejected = [{"action": no.action, "why": no.why} for no in one.rejected]
+            for action in one.actions or (None,):
+                actions.append(
+                    {
+                        "brief": one.brief.slug,
+                        "action": action.id if action else None,
+                        "text": action.text if action else None,
+                        "because": one.because,
+                        "rejected": rejected,
+                    }
+                )
+        composer = self.composer(loaded)
+        edition = self.renderer.edition(composer, segments, composer.signature(segments))
+        return Explanation(segments, tuple(actions), edition.id, against)
+
+    # -- editions --------------------------------------------------------------------------------
+
+    def composer(self, issue: Issue) -> Composer:
+        return Composer(issue, self.settings, self.names, self.templates.fingerprint)
+
+    def editions(self, issue: Issue, readers: Sequence[tuple[str, ...]]) -> list[PlannedEdition]:
+        """The editions for these sets of segments, each rendered once, sets that share one joined."""
+        composer = self.composer(issue)
+        shared: dict[Any, list[tuple[str, ...]]] = {}
+        for reader in readers:
+            shared.setdefault(composer.signature(reader), []).append(reader)
+        return [
+            PlannedEdition(self.renderer.edition(composer, sets[0], signature), tuple(sets))
+            for signature, sets in shared.items()
+        ]
+
+    def preview(
+        self, issue: str, *, segments: Sequence[str] | None = None, email: str | None = None
+    ) -> list[Path]:
+        """Write the editions of an issue as files to look at; returns them, an index page first.
+
+        Everybody's by default; with `segments` that of readers in just these, with `email` the
+        person's. Links work and nothing is counted.
+        """
+        loaded = self.issue(issue)
+        groups = {group.segments: group.people for group in self.groups()}
+        if email is not None:
+            with self.database.read() as connection:
+                person = find(connection, email)
+                groups = {segments_of(connection, self.segments, person.id): 1}
+        elif segments is not None:
+            keys = tuple(key for key in self.segments.keys if key in segments)
+            groups = {keys: groups.get(keys, 0)}
+        planned = self.editions(loaded, list(groups) or [()])
+        with self.database.write() as connection:
+            store_editions(connection, [one.edition for one in planned], datetime.now(UTC))
+        folder = self.root / "var" / "preview" / loaded.id
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        files: list[Path] = []
+        entries: list[dict[str, Any]] = []
+        for one in planned:
+            people = sum(groups[reader] for reader in one.readers)
+            edition = one.edition
+            values = self._test_values(edition)
+            stem = slugify(edition.lens or "everybody") + f"-{edition.id[:6]}"
+            html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
+            html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
+            text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
+            files += [html, text]
+            entries.append(
+                {
+                    "edition": edition.id,
+                    "lens": edition.lens,
+                    "segments": [
+                        self.names[key]
+                        for key in self.segments.keys
+                        if any(key in reader for reader in one.readers)
+                    ],
+                    "recipients": people,
+                    "bytes": edition.html_bytes,
+                    "subject": edition.subject,
+                    "html_file": html.name,
+                    "text_file": text.name,
+                }
+            )
+        entries.sort(key=lambda entry: -entry["recipients"])
+        index = folder / "index.html"
+        page = self.page("preview.html.j2", issue_id=loaded.id, editions=entries)
+        index.write_text(page, "utf-8")
+        return [index, *sorted(files)]
+
+    def page(self, name: str, **values: Any) -> str:
+        """A web page from the workspace's templates."""
+        publication = self.settings.publication
+        from newsletter.editions import Labels, PublicationView
+
+        labels = self.settings.labels
+        return self.templates.render(
+            name,
+            publication=PublicationView(
+                publication.name,
+                publication.tagline,
+                publication.base_url,
+                publication.postal_address,
+            ),
+            labels=Labels(labels.take, labels.why, labels.action),
+            language=publication.language,
+            **values,
+        )
+
+    def _test_values(self, edition: Edition, to: str = "you@example.com") -> dict[str, str]:
+        now = datetime.now(UTC)
+        return self.stamper.values(
+            0,
+            0,
+            to=to_header("", to),
+            consent_at=now,
+            consent_source="preview",
+            created_at=now,
+            tokens=self.keyring.test_tokens(edition.id),
+        )
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def fingerprint(self, issue: Issue) -> str:
+        """A hash over what a plan is made from: the issue's files, templates, segments, settings."""
+        settings = self.settings.model_dump(mode="json", exclude={"database", "transports"})
+        segments = [
+            [one.key, one.name, one.priority, one.rule.text if one.rule else None]
+            for one in self.segments
+        ]
+        parts = [
+            issue.id,
+            issue.source.text,
+            [repr(brief) for brief in issue.briefs],
+            segments,
+            settings,
+            self.templates.fingerprint,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def plan(self, issue: str, *, transport: str | None = None) -> Plan:
+        """Render the editions and freeze who gets which. Raises RefusedError on blocking findings."""
+        self._load_spool()
+        loaded = self.issue(issue)
+        name = transport or self.settings.transports.default
+        self.transport(name).close()  # an unknown name is refused before any work
+        groups = self.groups()
+        findings = check_issue(loaded, self.segments, groups)
+        if blocking(findings):
+            first = next(finding for finding in findings if finding.blocks)
+            others = sum(finding.blocks for finding in findings) - 1
+            more = f" (and {others} more; see: newsletter issue check {issue})" if others else ""
+            raise RefusedError(f"{first.message}{more}", file=first.file, line=first.line)
+        planned = self.editions(loaded, [group.segments for group in groups])
+        index = f"{self.settings.publication.base_url}/issues/"
+        composer = self.composer(loaded)
+        page = ArchivePage(
+            title=loaded.title,
+            subject=loaded.manifest.subject,
+            day=composer.day,
+            html=self.renderer.page(composer, index),
+        )
+        planner = Planner(
+            self.database,
+            self.segments,
+            consent_required=self.consent_required,
+            actor=self.actor,
+        )
+        return planner.plan(
+            loaded.id,
+            planned,
+            page=page,
+            transport=name,
+            fingerprint=self.fingerprint(loaded),
+        )
+
+    def approve(self, issue: str, *, plan: str | None = None) -> str:
+        """Approve the plan of an issue; returns its hash."""
+        return approve(self.database, issue, plan=plan, actor=self.actor)
+
+    def start(
+        self, issue: str, *, progress: Callable[[Progress], None] | None = None
+    ) -> dict[str, Any]:
+        """Send the approved mailing of an issue; returns its status. Calling it again sends nothing
+        twice. Raises RefusedError when files, templates or rules differ from the approved ones."""
+        self._load_spool()
+        with self.database.read() as connection:
+            row = regular_mailing(connection, issue)
+        if row.state == "planned":
+            raise RefusedError(
+                f"the plan of {issue} is not approved; look at it, then: newsletter send approve {issue}"
+            )
+        if row.state == "approved":
+            self._refuse_changed(issue, row.fingerprint)
+        if row.state in ("approved", "running"):
+            transport = self.transport(row.transport)
+            engine = Engine(
+                self.database,
+                transport,
+                self._stamp,
+                consent_required=self.consent_required,
+                actor=self.actor,
+                progress=progress,
+            )
+            try:
+                engine.run(row.id)
+            finally:
+                transport.close()
+        return self.status(issue)
+
+    def _refuse_changed(self, issue: str, fingerprint: str) -> None:
+        try:
+            same = self.fingerprint(self.issue(issue)) == fingerprint
+        except NotFoundError:
+            same = False
+        if not same:
+            raise RefusedError(
+                f"briefs, templates, segments or settings of {issue} changed after it was planned. "
+                f"Plan and approve it again: newsletter send plan {issue}"
+            )
+
+    def _stamp(self, mailing: int, recipient: Recipient) -> dict[str, str]:
+        return self.stamper.values(
+            mailing,
+            recipient.n,
+            to=to_header(recipient.name, recipient.address),
+            consent_at=recipient.consent_at,
+            consent_source=recipient.consent_source,
+            created_at=recipient.created_at,
+        )
+
+    def send_test(
+        self, issue: str, to: str, *, segments: Sequence[str] = (), email: str | None = None
+    ) -> Envelope:
+        """Send one edition to `to`, for looking at: nothing is counted, nobody is unsubscribed."""
+        try:
+            address = parse_address(to)
+        except _AddressError as error:
+            raise InputError(f'"{to}" is no e-mail address: {error}') from None
+        loaded = self.issue(issue)
+        reader = tuple(key for key in self.segments.keys if key in segments)
+        for key in segments:
+            self.segments.get(key)
+        if email is not None:
+            with self.database.read() as connection:
+                reader = segments_of(connection, self.segments, find(connection, email).id)
+        edition = self.editions(loaded, [reader])[0].edition
+        with self.database.write() as connection:
+            store_editions(connection, [edition], datetime.now(UTC))
+        skeleton = Skeleton.cut(edition.message, edition.nonce)
+        values = self._test_values(edition, address.mailbox)
+        message = skeleton.splice(
+            {(name, context): encode(values[name], context) for name, context in skeleton.keys}  # type: ignore[arg-type]
+        )
+        envelope = Envelope(0, int(datetime.now(UTC).timestamp() * 1000), address.mailbox, message)
+        transport = self.transport()
+        try:
+            transport.check()
+            outcome = transport.send([envelope])[0]
+        finally:
+            transport.close()
+        if outcome.state != "accepted":
+            raise RefusedError(f"{to} was not taken: {outcome.code} {outcome.answer}".strip())
+        return envelope
+
+    def status(self, issue: str) -> dict[str, Any]:
+        return status_issue(self.database, issue)
+
+    def audit(self, issue: str) -> dict[str, Any]:
+        return audit_issue(self.database, issue)
+
+    # -- what comes back -------------------------------------------------------------------------
+
+    def report(self, issue: str) -> dict[str, Any]:
+        """The figures of an issue, all events taken in first."""
+        self._load_spool()
+        return issue_report(
+            self.database, issue, names=self.names, zone=self.settings.publication.zone
+        )
+
+    def report_page(self, issue: str) -> str:
+        """The same as one self-contained HTML page."""
+        return self.page("web/report.html.j2", report=self.report(issue))
+
+    def _load_spool(self) -> int:
+        return load_spool(self.database, self.spool)
+
+    load_events = _load_spool
+
+
+def _refuse_errors(parsed: ParsedBrief) -> None:
+    for finding in parsed.findings:
+        if finding.blocks:
+            raise RefusedError(finding.message, file=finding.file, line=finding.line)
+
+
+def sample() -> Path:
+    """The sample publication: package data in an installation, the repository's root in a clone."""
+    package = Path(__file__).parent
+    carried = package / "_sample"
+    return carried if carried.is_dir() else package.parent
+
+
+def init(folder: Path) -> Path:
+    """Make a new workspace from the sample publication. Raises RefusedError when one is there."""
+    folder = folder.resolve()
+    if (folder / FILE).exists():
+        raise RefusedError(f"{folder} is a workspace already")
+    clash = [part for part in _SAMPLE_PARTS if (folder / part).exists()]
+    if clash:
+        raise RefusedError(f"{folder} holds {', '.join(clash)} already; choose an empty folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in _SAMPLE_PARTS:
+            source = sample() / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(".*"))
+            else:
+                shutil.copy2(source, folder / part)
+        (folder / ".gitignore").write_text("/var/\n", "utf-8")
+    except OSError as error:
+        raise RefusedError(f"{folder} can't be written: {error.strerror}") from error
+    return folder
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
