@@ -130,8 +130,8 @@ def brief_shape(parsed: ParsedBrief) -> dict[str, Any]:
             {
                 "heading": section.heading,
                 "paragraphs": list(section.paragraphs),
-                "role": section.role,
-                "segments": list(section.segments),
+                **({"role": section.role} if section.role != "body" else {}),
+                **({"segments": list(section.segments)} if section.segments else {}),
             }
             for section in brief_.body
         ],

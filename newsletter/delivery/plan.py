@@ -232,9 +232,8 @@ class Planner:
         ]
         if not which:
             return
-        chosen = sa.values(
-            sa.column("bits", sa.BigInteger), sa.column("edition", sa.Integer), name="chosen"
-        ).data(which)
+        columns = sa.column("bits", sa.BigInteger), sa.column("edition", sa.Integer)
+        chosen = sa.values(*columns, name="chosen").data(which).cte()
         people = (
             sa.select(subscriber.c.id, segment_bits(self.segments).label("bits"))
             .where(
@@ -268,7 +267,7 @@ class Planner:
     def _lines(
         self, connection: sa.Connection, mailing_id: int, editions: Sequence[PlannedEdition]
     ) -> None:
-        recipients: dict[int, int] = dict(connection.execute(
+        recipients: dict[int, int] = dict(tuple(row) for row in connection.execute(
                 sa.select(delivery.c.edition, sa.func.count())
                 .where(delivery.c.mailing == mailing_id)
                 .group_by(delivery.c.edition)
@@ -429,7 +428,7 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
 
 def exclusions(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
     """How many people were left out, by reason."""
-    return dict(connection.execute(
+    return dict(tuple(row) for row in connection.execute(
             sa.select(exclusion.c.reason, sa.func.count())
             .where(exclusion.c.mailing == mailing_id)
             .group_by(exclusion.c.reason)

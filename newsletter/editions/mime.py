@@ -30,7 +30,7 @@ def skeleton(
 ) -> bytes:
     """The whole message with CRLF line ends. Slots: to, date, bounce, manage (header), and what
     `html` and `text` hold."""
-    host = urlsplit(envelope.base_url).hostname or "localhost"
+    host = envelope.sender_email.rpartition("@")[2]
     boundary = f"=_{nonce}"
     headers = [
         ("From", mailbox(envelope.sender_name, envelope.sender_email)),
