@@ -96,6 +96,7 @@ class BriefSettings(_Table):
     not_audiences: list[str] = Field(default=["Deadline", "Note", "Tip", "Update"])
     everyone: list[str] = Field(
         default=["Everyone", "Everybody", "All", "All readers", "All teams"]
+        + ["Everyone else", "Everybody else"]
     )
 
     @field_validator("labels")

@@ -16,6 +16,8 @@ _SPACES = re.compile(r"[ \t\r\n\x0b\x0c\x1c-\x1f\x85\u2028\u2029]+")
 _UNWANTED = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]"
 )
+# What a browser or an office program slips in unseen: soft hyphens, zero-width spaces and joiners.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe0f\ufeff]")
 _DASHES_AND_SPACES = re.compile(r"[\s\-_\u2010-\u2015]+")
 _QUOTES = str.maketrans(
     {"\u2018": "'", "\u2019": "'", "\u201b": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"'}
@@ -36,8 +38,8 @@ def tidy(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """For comparing labels: case, quotes, hyphens and spacing no longer matter."""
-    plain = unicodedata.normalize("NFKC", text).translate(_QUOTES).casefold()
+    """For comparing labels: case, quotes, hyphens, spacing and what can't be seen no longer matter."""
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_QUOTES).casefold()
     return _DASHES_AND_SPACES.sub(" ", plain).strip()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from newsletter.briefs.vocabulary import Vocabulary, bare
@@ -16,15 +16,19 @@ from newsletter.text import LINE_BREAKS, clean, tidy
 
 _FENCE = re.compile(r"---[ \t]*$")
 _HEADING = re.compile(r"\s{0,3}(#{1,6})(?:\s+|$)")
-_ITEM = re.compile(r"\s*[-*+•‣·–](?:\s+|$)")
+_BULLETS = "*+•‣·–▪▫◦○●■□☐☑✓✔➤►\uf0a7\uf0b7"  # the last two: Word's own, from its symbol fonts
+_ITEM = re.compile(rf"\s*[-{_BULLETS}](?:\s+|$)")
 _NUMBERED = re.compile(r"\s*\d{1,3}[.)]\s")
-_RULE = re.compile(r"\s{0,3}(?:-{3,}|\*{3,}|_{3,})\s*$")
+_RULE = re.compile(r"\s{0,3}(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$")
+_QUOTED = re.compile(r"\s*>\s?")
+_WRAPPED_AT = 60  # characters; a shorter line was ended by its writer, not by a mail program
 _BOLD = re.compile(r"\s*(?:\*\*|__)(?P<label>[^*_]+?)(?:\*\*|__)(?P<colon>\s*[:：—–-])?\s*")
 # At a section heading's end: `{for: AI teams, Execs}` limits it; an empty `{}` ends a heading that
 # would look like one by accident.
 ATTRIBUTES = re.compile(r"\s*\{(?:for:(?P<names>[^{}]*))?\}$")
+ALL_BOLD = re.compile(r"^(\*\*|__)([^*_]+)\1$")  # a heading is bold anyway
 # What would be read as structure at the start of a paragraph; the writer puts a backslash before it.
-STRUCTURE = re.compile(r"\\*(?:#{1,6}(?:\s|$)|[*+•‣·–](?:\s|$)|-$|\*\*|__|---|___)")
+STRUCTURE = re.compile(rf"\\*(?:#{{1,6}}(?:\s|$)|[{_BULLETS}](?:\s|$)|-$|\*\*|__|---|___|===)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Block:
     at: Position
     level: int = 0  #: of a heading, from 1
     label: str = ""  #: a known label in bold that opened the paragraph (Markdown only)
+    lines: tuple[tuple[str, Position], ...] = ()  #: of `text`, where it ran over several
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +57,21 @@ class Source:
 def split_source(text: str, vocabulary: Vocabulary) -> Source:
     """Lines, front matter, and which of the two formats it is.
 
-    It is Markdown when it has front matter, begins with a heading, or marks a known label as a
-    heading or in bold. Everything else is plain text with unmarked labels.
+    It is Markdown when it begins with a heading, marks a known label as a heading or in bold, or
+    has front matter and no unmarked label below. Everything else is plain text.
     """
     lines = tuple(LINE_BREAKS.split(text))
+    if all(_QUOTED.match(line) for line in lines if tidy(line)):  # an answered mail
+        lines = tuple(_QUOTED.sub("", line, count=1) for line in lines)
     start = next((i for i, line in enumerate(lines) if tidy(line)), 0)
     if _FENCE.match(lines[start].lstrip("\ufeff")):
         for end in range(start + 1, len(lines)):
             if re.match(r"(?:---|\.\.\.)[ \t]*$", lines[end]):
-                return Source(lines, (start + 1, end), end + 1, markdown=True)
+                rest = lines[end + 1 :]
+                plain = any(map(vocabulary.match, rest)) and not any(
+                    _HEADING.match(line) or _marked_label(line, vocabulary) for line in rest
+                )
+                return Source(lines, (start + 1, end), end + 1, markdown=not plain)
         return Source(lines, None, start + 1, markdown=True, open_fence=True)
     first = clean(lines[start])
     markdown = bool(_HEADING.match(first)) or any(_marked_label(line, vocabulary) for line in lines)
@@ -78,8 +89,34 @@ def _bold_label(line: str, vocabulary: Vocabulary) -> re.Match[str] | None:
     return bold if bold and vocabulary.role_of(bold["label"]) else None
 
 
-def plain_blocks(source: Source) -> Iterator[Block]:
-    """Plain text: each line that is not blank is a block."""
+def plain_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
+    """Plain text: each line that is not blank is a block, lines that a mail program broke are one."""
+    above: Block | None = None
+    for block in _line_blocks(source):
+        if above and _broken(above, block, source) and not vocabulary.match(block.text):
+            above = replace(above, text=f"{above.text} {block.text}")
+            continue
+        if above:
+            yield above
+        above = block
+    if above:
+        yield above
+
+
+def _broken(above: Block, block: Block, source: Source) -> bool:
+    """Whether one sentence runs over both: a full line, then one that begins in lower case."""
+    line_above = source.lines[block.at.line - 2]
+    return (
+        above.kind != "heading"
+        and block.kind == "text"
+        and len(line_above) >= _WRAPPED_AT
+        and line_above.rstrip()[-1:] not in ".!?:;…"
+        and block.text[0].islower()
+        and ":" not in block.text[:40]
+    )
+
+
+def _line_blocks(source: Source) -> Iterator[Block]:
     for number, line in enumerate(source.lines[source.body :], source.body + 1):
         if not (text := tidy(line)):
             continue
@@ -96,12 +133,13 @@ def plain_blocks(source: Source) -> Iterator[Block]:
 
 def markdown_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
     """Markdown: paragraphs may run over lines; headings, items and bold labels begin a block."""
-    pending: list[str] = []
+    pending: list[tuple[str, Position]] = []
     shape = Block("text", "", Position())
 
     def flush() -> Iterator[Block]:
-        if text := tidy(" ".join(pending)):
-            yield Block(shape.kind, text, shape.at, label=shape.label)
+        if text := tidy(" ".join(line for line, _ in pending)):
+            lines = tuple(pending) if len(pending) > 1 else ()
+            yield Block(shape.kind, text, shape.at, label=shape.label, lines=lines)
         elif shape.label and shape.kind == "text":
             yield shape
         pending.clear()
@@ -120,16 +158,16 @@ def markdown_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
         elif bold := _bold_label(line, vocabulary):
             yield from flush()
             shape = Block("text", "", at, label=bare(bold["label"]))
-            pending.append(line[bold.end() :])
+            pending.append((line[bold.end() :], at))
         elif (item := _ITEM.match(line)) or _NUMBERED.match(line):
             yield from flush()
             shape = Block("item" if item else "text", "", at)
-            pending.append(line[item.end() :] if item else line)
+            pending.append((line[item.end() :] if item else line, at))
         else:
             if not pending and not shape.label:
                 shape = Block("text", "", at)
                 line = _unescape(line)
-            pending.append(line)
+            pending.append((line, at))
     yield from flush()
 
 

@@ -19,6 +19,7 @@ _DAYS = {name.lower(): n for n, name in enumerate(calendar.day_name)}
 _MONTH = "(?P<month>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\.?"
 _YEAR = r"(?P<year>20\d\d)"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_ALONE = rf"(?!,?\s+(?:the\s+)?(?:\d|{'|'.join(_MONTHS)}))"  # "Friday 27 November" is that day
 _DEADLINE = re.compile(
     r"\b(?:by|before|until|till|no later than|due|through)\b[^.;]{0,24}$", re.IGNORECASE
 )
@@ -31,13 +32,14 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("week", rf"\b{_YEAR}-W(?P<week>\d\d)\b|\bweek\s+(?P<week2>\d\d?),?\s+(?P<year2>20\d\d)\b"),
         ("day", rf"\b{_DAY}\s+(?:of\s+)?{_MONTH},?\s+{_YEAR}\b"),
         ("day", rf"\b{_MONTH}\s+{_DAY},?\s+{_YEAR}\b"),
-        ("quarter", rf"\bQ(?P<quarter>[1-4])[\s/-]*{_YEAR}\b|\b(?P<year2>20\d\d)[\s/-]*Q(?P<quarter2>[1-4])\b"),
+        ("quarter", rf"\bQ(?P<quarter>[1-4])[\s/-]*{_YEAR}\b"),
+        ("quarter", rf"\b{_YEAR}[\s/-]*Q(?P<quarter>[1-4])\b"),
         ("half", rf"\bH(?P<half>[12])[\s/-]*{_YEAR}\b"),
         ("month", rf"\b{_MONTH},?\s+{_YEAR}\b"),
         ("year", rf"\b(?:in|by|until|before|during|end\s+of|of)\s+{_YEAR}\b(?![-/]\d)"),
         ("anchored day", rf"\b{_DAY}\s+(?:of\s+)?{_MONTH}\b(?!\s+\d{{4}})"),
         ("anchored day", rf"\b(?<!in\s){_MONTH}\s+{_DAY}\b(?!,?\s+\d{{4}})"),
-        ("weekday", rf"\b(?:by|before|until|on)\s+(?:next\s+)?(?P<weekday>{'|'.join(_DAYS)})\b"),
+        ("weekday", rf"\b(?:by|before|until|on)\s+(?:next\s+)?(?P<weekday>{'|'.join(_DAYS)})\b{_ALONE}"),
         ("relative", r"\b(?P<word>today|tomorrow|(?:this|next)\s+(?:week|month))\b"),
     )
 )  # fmt: skip

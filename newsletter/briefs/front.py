@@ -5,30 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date as Date  # noqa: N812  (FrontMatter has a field of that name)
+from datetime import datetime
 from typing import Any
 
 import yaml
 
 from newsletter.briefs.model import Source
 from newsletter.briefs.vocabulary import Audiences
-from newsletter.findings import Finding, Position
+from newsletter.findings import Finding, Position, Severity
 from newsletter.text import did_you_mean, slugify, tidy
 
 KEYS = ("slug", "headline", "date", "tags", "segments", "sources", "actions")
 _ID = re.compile(r"[a-z0-9][a-z0-9._/+-]{0,119}$")
 
 
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """SafeLoader without aliases: a brief needs none, and nested ones grow without bound."""
+class _Loader(yaml.SafeLoader):
+    """SafeLoader for which every value is text, so that a slug 007, a tag `no` and a date that does
+    not exist arrive as they were written. The one in Python: libyaml's overflows the stack."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """A brief needs no aliases, and nested ones grow without bound."""
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(
                 problem="aliases (*name) are not allowed here", problem_mark=event.start_mark
             )
         return super().compose_node(parent, index)
+
+
+_NULL = "tag:yaml.org,2002:null"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, shape) for tag, shape in resolvers if tag == _NULL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.yaml_constructors = {  # explicit tags (!!timestamp, !!set) are refused with their place
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag in (None, _NULL, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")))
+}
 
 
 @dataclass
@@ -37,20 +52,20 @@ class FrontMatter:
 
     slug: str | None = None
     headline: str | None = None
-    date: date | None = None
+    date: Date | None = None
     tags: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     ids: dict[str, str] = field(default_factory=dict)  #: by action key, e.g. "ai-teams+execs"
-    dues: dict[str, date | None] = field(default_factory=dict)
-    positions: dict[str, Position] = field(default_factory=dict)
+    dues: dict[str, Date | None] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)  #: by key, e.g. "actions.execs"
 
 
 class Reader:
     """Reads one front matter, collecting findings instead of stopping at the first."""
 
     def __init__(self, first_line: int, audiences: Audiences | None, file: str | None) -> None:
-        self.first_line = first_line  # 1-based line of the file on which the YAML starts
+        self.first_line = first_line  # of the YAML in the file, from 1
         self.audiences = audiences
         self.file = file
         self.front = FrontMatter()
@@ -59,15 +74,17 @@ class Reader:
     def read(self, text: str) -> FrontMatter:
         """Never raises for the text's sake; what is wrong becomes a finding at its line."""
         try:
-            node = yaml.compose(text, _Loader)
-            values = yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader)
+            loader = _Loader(text)
+            node = loader.get_single_node()
+            values = loader.construct_document(node) if node else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             at = Position(mark.line, mark.column + 1) if mark else Position(0)
             self._find("BR401", f"the front matter is not valid YAML: {error.problem}", at)
             return self.front
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            problem = tidy(str(error).splitlines()[0]) if str(error) else "nested too deeply"
+            deep = isinstance(error, RecursionError)
+            problem = "nested too deeply" if deep else tidy(str(error).splitlines()[0])
             self._find("BR401", f"the front matter is not valid YAML: {problem}", Position(0))
             return self.front
         if values is None:
@@ -75,12 +92,21 @@ class Reader:
         if not isinstance(values, dict):
             self._find("BR401", "the front matter must be `key: value` lines", Position(0))
             return self.front
-        for key, _ in node.value:
-            place = Position(key.start_mark.line, key.start_mark.column + 1)
-            self.front.positions[str(key.value)] = self._shift(place)
+        self._places(node)
         for key, value in values.items():
             self._key(str(key), value)
         return self.front
+
+    def _places(self, node: Any, inside: str = "") -> None:
+        for key, value in node.value:
+            name = f"{inside}{key.value}"
+            at = Position(key.start_mark.line, key.start_mark.column + 1)
+            if name in self.front.positions:
+                first = self.front.positions[name].line
+                self._find("BR403", f'"{tidy(name)}" stands in line {first} already', at)
+            self.front.positions[name] = self._shift(at)
+            if isinstance(value, yaml.MappingNode) and not inside:
+                self._places(value, f"{name}.")
 
     def _key(self, key: str, value: Any) -> None:
         readers: dict[str, Callable[[Any], None]] = {
@@ -150,41 +176,34 @@ class Reader:
             self._wrong("actions", "write it as `ai-teams: {id: …, due: …}`")
             return
         for key, settings in value.items():
+            place = f"actions.{key}"
             if not isinstance(settings, dict) or set(settings) - {"id", "due"}:
-                self._wrong("actions", f'"{tidy(str(key))}" may hold `id` and `due`, nothing else')
+                self._wrong(place, "may hold `id` and `due`, nothing else")
                 continue
             if "due" in settings:
                 due = settings["due"]
-                self.front.dues[str(key)] = None if due is None else self._as_date("actions", due)
+                self.front.dues[str(key)] = None if due is None else self._as_date(place, due)
             if "id" in settings:
                 pinned = str(settings["id"])
                 if _ID.match(pinned):
                     self.front.ids[str(key)] = pinned
                 else:
-                    self._wrong(
-                        "actions", f'"{tidy(pinned)}" is no id: a-z, 0-9 and . _ / + - only'
-                    )
+                    self._wrong(place, f'"{tidy(pinned)}" is no id: a-z, 0-9 and . _ / + - only')
 
-    def _as_date(self, key: str, value: Any) -> date | None:
-        if isinstance(value, datetime):
-            return value.date()
-        if isinstance(value, date):
-            return value
+    def _as_date(self, key: str, value: Any) -> Date | None:
         try:
-            return date.fromisoformat(str(value).strip())
+            return datetime.fromisoformat(str(value).strip()).date()
         except ValueError:
             self._wrong(key, f'"{tidy(str(value))}" is no date; write it as 2026-11-24')
             return None
 
     def _wrong(self, key: str, problem: str) -> None:
-        self._find("BR403", f"{key}: {problem}", key=key)
+        self._find("BR403", f"{tidy(key)}: {problem}", key=key)
 
     def _find(self, code: str, message: str, at: Position | None = None, *, key: str = "") -> None:
         place = self._shift(at) if at else self.front.positions.get(key, self._shift(Position(0)))
-        severity = "warning" if code == "BR402" else "error"
-        self.findings.append(
-            Finding(code, severity, message, self.file, place.line, place.column)  # type: ignore[arg-type]
-        )
+        severity: Severity = "warning" if code == "BR402" else "error"
+        self.findings.append(Finding(code, severity, message, self.file, place.line, place.column))
 
     def _shift(self, at: Position) -> Position:
         return Position(at.line + self.first_line, at.column)

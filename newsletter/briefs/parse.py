@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Literal
 
-from newsletter.briefs.blocks import ATTRIBUTES, Block, markdown_blocks, plain_blocks, split_source
+from rapidfuzz import fuzz
+
+from newsletter.briefs.blocks import (
+    ALL_BOLD,
+    ATTRIBUTES,
+    Block,
+    markdown_blocks,
+    plain_blocks,
+    split_source,
+)
 from newsletter.briefs.dates import due_date
 from newsletter.briefs.front import FrontMatter, Reader
 from newsletter.briefs.inline import sources_in
@@ -24,7 +34,7 @@ from newsletter.briefs.model import (
     Source,
     action_id,
 )
-from newsletter.briefs.vocabulary import Audiences, LabelHit, Vocabulary, bare
+from newsletter.briefs.vocabulary import Audiences, LabelHit, Vocabulary, bare, without_for
 from newsletter.findings import Finding, Position, Severity
 from newsletter.text import did_you_mean, fold, listed, slugify, tidy
 
@@ -32,6 +42,8 @@ _HEADING_LENGTH = 120  # characters; the longest heading in the sample corpus ha
 _HEADING_WORDS = 18
 _LABEL_WORDS = 4  # design §3: at most four words before a colon can be meant as an audience
 _BOLD_START = re.compile(r"^(?:\*\*|__)([^*_]+?)(?:\*\*|__)(\s*:)?")
+_LIST_MARK = re.compile(r"^(?:\d{1,3}[.)]|\[[ xX]?\])\s+")  # "1.", "2)", "[ ]" before an action
+_REMARK_WORDS = 3
 _DASHED = re.compile(r"^(.{1,80}?)\s+[–—-]+\s+(.+)$")
 
 
@@ -51,17 +63,17 @@ def parse_brief(
     """
     vocabulary = vocabulary or Vocabulary()
     source = split_source(text, vocabulary)
-    front_reader = Reader(source.front[0] if source.front else 0, audiences, file)
+    front_reader = Reader(source.front[0] + 1 if source.front else 1, audiences, file)
     front = FrontMatter()
     if source.front:
         start, end = source.front
         front = front_reader.read("\n".join(source.lines[start:end]))
-    blocks = markdown_blocks(source, vocabulary) if source.markdown else plain_blocks(source)
+    split = markdown_blocks if source.markdown else plain_blocks
     builder = _Builder(vocabulary, audiences, front, file, markdown=source.markdown)
     builder.findings += front_reader.findings
     if source.open_fence:
         builder.find("BR401", "error", "the front matter is never closed: add a line ---")
-    builder.read(list(blocks))
+    builder.read(list(split(source, vocabulary)))
     slug = front.slug or slugify(PurePath(name).stem)
     return builder.finish(slug)
 
@@ -71,7 +83,7 @@ class _OpenSection:
     heading: str | None
     role: str = "body"
     segments: tuple[str, ...] = ()
-    at: Position = Position()
+    at: Position = field(default=Position())
     paragraphs: list[str] = field(default_factory=list)
 
     def close(self) -> Section:
@@ -83,6 +95,16 @@ class _OpenAction:
     segments: tuple[str, ...]
     text: str
     at: Position
+    #: what below it, without an audience of its own, still belongs to it besides what is indented:
+    #: bullets when the audience stands on a line of its own, everything when it stands in a heading
+    holds: Literal["indented", "items", "everything"] = "indented"
+
+    def add(self, text: str) -> None:
+        """Further words for the same audience, joined as sentences or as a list."""
+        if not self.text or _ends_sentence(self.text) or self.text.endswith((":", ",", ";")):
+            self.text = f"{self.text} {text}".strip()
+        else:
+            self.text = f"{self.text}; {text}"
 
 
 class _Builder:
@@ -98,6 +120,7 @@ class _Builder:
         markdown: bool,
     ) -> None:
         self.vocabulary = vocabulary
+        self._everyone = {fold(word) for word in vocabulary.everyone}
         self.audiences = audiences
         self.front = front
         self.file = file
@@ -116,13 +139,16 @@ class _Builder:
         self.fresh = (
             False  # a label was just read: the next line is its text, whatever it looks like
         )
-        self.waiting: _OpenAction | None = None  # an audience on a line of its own
+        self.above: _OpenAction | None = None  # the action to which an indented line belongs
 
     # -- reading -----------------------------------------------------------------------------
 
     def read(self, blocks: Sequence[Block]) -> None:
         labels = [self._label(block) for block in blocks]
-        self.headline_ahead = any(hit is not None and hit.role == "headline" for hit in labels)
+        self.headline_ahead = any(
+            (hit is not None and hit.role == "headline") or self._is_title(block)
+            for block, hit in zip(blocks, labels, strict=True)
+        )
         for i, (block, hit) in enumerate(zip(blocks, labels, strict=True)):
             following = i + 1 < len(blocks)
             text_follows = following and labels[i + 1] is None and blocks[i + 1].kind != "heading"
@@ -132,12 +158,28 @@ class _Builder:
                 self._open(hit.role, hit.label, block.at)
                 if rest := tidy(hit.rest):
                     at = Position(block.at.line, block.at.column + hit.offset)
-                    self._text(Block("text", rest, at), text_follows=text_follows)
-            elif i == 0 and following and not self.markdown and _looks_like_heading(block):
+                    below = replace(block, kind="text", text=rest, at=at)
+                    self._text(below, text_follows=text_follows)
+            elif (
+                i == 0
+                and following
+                and not (self.markdown and self._has_headline)
+                and _looks_like_heading(block)
+            ):
                 self._unlabelled_heading(block)
             else:
                 self._text(block, text_follows=text_follows)
-        self._end_waiting()
+        self._leave_action()
+
+    @property
+    def _has_headline(self) -> bool:
+        """Whether the headline was read or is marked further down."""
+        return bool(self.headline) or self.headline_ahead
+
+    def _is_title(self, block: Block) -> bool:
+        """A heading of the first level that is no label's."""
+        is_label = self.vocabulary.role_of(block.text) is not None
+        return block.kind == "heading" and block.level == 1 and (self.markdown or not is_label)
 
     def _label(self, block: Block) -> LabelHit | None:
         if block.kind == "heading" or (block.kind == "item" and self.markdown):
@@ -159,15 +201,17 @@ class _Builder:
         )
 
     def _heading(self, block: Block) -> None:
-        text = block.text
+        text = ALL_BOLD.sub(r"\2", block.text)
         role = self.vocabulary.role_of(text)
         if text.startswith("\\"):
             text, role = text[1:], None
-        if self.role == "action" and block.level > 2 and role is None:
-            if keys := self._audience(text):
-                self._wait(keys, block.at)
-                return
-        if block.level == 1 and not self.headline and (role is None or self.markdown):
+        below_action = self.role == "action" and block.level > 2 and role is None
+        if below_action and (keys := self._audience(text)):
+            self._await_text(keys, block.at, "everything")
+            return
+        first = not self.sections and not self.positions.get("headline") and self.role == "lead"
+        is_title = self._is_title(block) or (first and role is None and not self.headline_ahead)
+        if is_title and (not self.headline or fold(text) == fold(self.headline)):
             self._set_headline(text, block.at)
         elif role is not None:
             self._open(role, bare(text), block.at)
@@ -176,7 +220,7 @@ class _Builder:
 
     def _open(self, role: str, label: str, at: Position) -> None:
         """A label begins the part that it names."""
-        self._end_waiting()
+        self._leave_action()
         self.fresh = True
         if role in ("body", "fact", "note"):
             self.sections.append(_OpenSection(tidy(label), role, at=at))
@@ -191,7 +235,7 @@ class _Builder:
         self.role = role
 
     def _section(self, heading: str, at: Position) -> None:
-        self._end_waiting()
+        self._leave_action()
         segments: tuple[str, ...] = ()
         if self.markdown and (attributes := ATTRIBUTES.search(heading)):
             heading = heading[: attributes.start()]
@@ -200,28 +244,31 @@ class _Builder:
                     segments += keys
                 else:
                     self._unknown_audience(label, at)
-        segments = tuple(sorted({key for key in segments if key != EVERYBODY}))
+        segments = tuple(sorted(set(_without_everybody(segments))))
         self.sections.append(_OpenSection(heading, segments=segments, at=at))
         self.role, self.fresh = "section", False
 
     def _set_headline(self, text: str, at: Position) -> None:
-        self._end_waiting()
+        self._leave_action()
         self.headline = text
         self.positions["headline"] = at
         self.role, self.fresh = "lead", False
 
     def _unlabelled_heading(self, block: Block) -> None:
-        if self.headline or self.headline_ahead:
+        if self._has_headline:
             self._section(block.text, block.at)
         else:
-            self._set_headline(block.text, block.at)
+            self._set_headline(ALL_BOLD.sub(r"\2", block.text), block.at)
 
     def _text(self, block: Block, *, text_follows: bool) -> None:
         fresh, self.fresh = self.fresh, False
         if self.role == "headline":
-            self._set_headline(block.text, block.at)
+            self._set_headline(ALL_BOLD.sub(r"\2", block.text), block.at)
         elif self.role == "action":
-            self._action(block, first=fresh, text_follows=text_follows)
+            pieces = self._by_audience(block)
+            for n, piece in enumerate(pieces):
+                last = n == len(pieces) - 1
+                self._action(piece, first=fresh and n == 0, text_follows=text_follows or not last)
         elif not self.markdown and not fresh and text_follows and _looks_like_heading(block):
             self._unlabelled_heading(block)
         else:
@@ -235,38 +282,97 @@ class _Builder:
 
     # -- actions -----------------------------------------------------------------------------
 
+    def _by_audience(self, block: Block) -> list[Block]:
+        """A paragraph over several lines, cut before each line that names an audience of its own."""
+        pieces: list[list[tuple[str, Position]]] = [[]]
+        for line, at in block.lines:
+            text = _BOLD_START.sub(r"\1\2", tidy(line))
+            segments, _, label = self._split_audience(text)
+            head, colon, _ = text.partition(":")
+            sure = (colon and self._audience(head)) or self._misspelt(label)
+            after_sentence = pieces[-1] and _ends_sentence(pieces[-1][-1][0])
+            if sure or (after_sentence and (segments is not None or label)):
+                pieces.append([])
+            pieces[-1].append((line, at))
+        texts = [(tidy(" ".join(line for line, _ in piece)), piece) for piece in pieces]
+        cut = [replace(block, text=text, at=piece[0][1], lines=()) for text, piece in texts if text]
+        return cut or [block]
+
     def _action(self, block: Block, *, first: bool, text_follows: bool) -> None:
-        text = _BOLD_START.sub(r"\1\2", block.text)
+        unmarked = _LIST_MARK.sub("", block.text)
+        is_item = block.kind == "item" or unmarked != block.text
+        text = _BOLD_START.sub(r"\1\2", unmarked)
         segments, rest, label = self._split_audience(text)
-        if self.waiting and segments is None:
-            self.waiting.text = text
-            self.actions.append(self.waiting)
-            self.waiting = None
+        if segments is None and not label and self._belongs_above(block, is_item=is_item):
+            self._continue(text)
             return
         is_action = (
-            self.markdown
-            or block.kind == "item"
-            or segments is not None
+            segments is not None
             or first
+            or is_item
             or _ends_sentence(text)
             or not text_follows
+            or (self.markdown and self._has_headline)
+            or self._misspelt(label)
+            or self._is_remark(text)
         )
         if not is_action:
             self._unlabelled_heading(block)
         elif segments is None and label:
+            self._leave_action()
             self._unknown_audience(label, block.at)
         elif segments is not None and not rest:
-            self._wait(segments, block.at)
+            self._await_text(segments, block.at, "items")
         else:
-            self._end_waiting()
-            keys = tuple(key for key in segments or () if key != EVERYBODY)
-            self.actions.append(_OpenAction(keys, rest, block.at))
+            self._leave_action()
+            if segments is None and self.actions:
+                self.find(
+                    "BR205",
+                    "warning",
+                    "this line names no audience, so everybody without an action of their own gets "
+                    f'it; begin it with "{self.vocabulary.everyone[0]}:" if that is meant',
+                    block.at,
+                )
+            self.above = _OpenAction(_without_everybody(segments or ()), rest, block.at)
+            self.actions.append(self.above)
+
+    def _belongs_above(self, block: Block, *, is_item: bool) -> bool:
+        """Whether a line without an audience goes on with the action above it."""
+        above = self.above
+        if above is None:
+            return False
+        if not above.text or above.holds == "everything":
+            return True
+        if is_item and (above.holds == "items" or above.text.endswith(":")):
+            return True
+        return (is_item or self.markdown) and block.at.column > above.at.column
+
+    def _continue(self, text: str) -> None:
+        assert self.above
+        if not self.above.text:
+            self.actions.append(self.above)
+        self.above.add(text)
+
+    def _misspelt(self, label: str | None) -> bool:
+        """Whether words before a colon are an audience with a slip of the pen, not a headline's."""
+        if not label or self.audiences is None:
+            return False
+        options = (*self.audiences.options(), *self.vocabulary.everyone)
+        return any(fuzz.ratio(fold(label), fold(option)) >= 80 for option in options)
+
+    def _is_remark(self, text: str) -> bool:
+        """`Deadline: Friday`, too short to be a headline."""
+        head, colon, rest = text.partition(":")
+        known = fold(head) in self.vocabulary.not_audiences
+        return bool(colon) and known and len(rest.split()) <= _REMARK_WORDS
 
     def _split_audience(self, text: str) -> tuple[tuple[str, ...] | None, str, str | None]:
         """(segments or None, text without its audience, the words that are no known audience)."""
         head, colon, rest = text.partition(":")
         if colon and (keys := self._audience(head)):
             return keys, rest.strip(), None
+        if self.audiences is not None and (keys := self._audience(text)):
+            return keys, "", None
         dashed = _DASHED.match(text)
         # A dash is common in prose: before it only a known audience counts, and never a guess.
         if dashed and self.audiences is not None and (keys := self._audience(dashed[1])):
@@ -281,23 +387,25 @@ class _Builder:
 
     def _audience(self, label: str) -> tuple[str, ...] | None:
         """Segment keys, `("all",)` for everybody, None for words that name no audience."""
-        if fold(bare(label)) in {fold(word) for word in self.vocabulary.everyone}:
+        if fold(without_for(label)) in self._everyone:
             return (EVERYBODY,)
         if self.audiences is not None:
             return self.audiences.keys(label)
         short = 0 < len(label.split()) <= _LABEL_WORDS
         return (slugify(label),) if short and "//" not in label else None
 
-    def _wait(self, segments: tuple[str, ...], at: Position) -> None:
-        self._end_waiting()
-        keys = tuple(key for key in segments if key != EVERYBODY)
-        self.waiting = _OpenAction(keys, "", at)
+    def _await_text(
+        self, segments: tuple[str, ...], at: Position, holds: Literal["items", "everything"]
+    ) -> None:
+        """An audience on a line or heading of its own: what to do stands below."""
+        self._leave_action()
+        self.above = _OpenAction(_without_everybody(segments), "", at, holds)
 
-    def _end_waiting(self) -> None:
-        if self.waiting:
-            who = listed(self._name(key) for key in self.waiting.segments) or "everybody"
-            self.find("BR203", "error", f"the action for {who} has no text", self.waiting.at)
-            self.waiting = None
+    def _leave_action(self) -> None:
+        if self.above and not self.above.text:
+            who = listed(self._name(key) for key in self.above.segments) or "everybody"
+            self.find("BR203", "error", f"the action for {who} has no text", self.above.at)
+        self.above = None
 
     def _unknown_audience(self, label: str, at: Position) -> None:
         options = [*(self.audiences.options() if self.audiences else ()), *self.vocabulary.everyone]
@@ -379,7 +487,7 @@ class _Builder:
             yield Action(pinned, opened.segments, opened.text, due, opened.at)
         for key in sorted({*self.front.ids, *self.front.dues} - keys):
             hint = did_you_mean(key, keys)
-            at = self.front.positions.get("actions")
+            at = self.front.positions.get(f"actions.{key}")
             self.find("BR403", "error", f'actions: there is no action "{tidy(key)}".{hint}', at)
 
     def find(self, code: str, severity: Severity, message: str, at: Position | None = None) -> None:
@@ -397,6 +505,10 @@ def with_named_sources(
     named = [source for source in sources_in(texts) if fold(source.name) not in known]
     ordered = [unique.pop(fold(source.name)) for source in given if fold(source.name) in unique]
     return (*ordered, *named)
+
+
+def _without_everybody(segments: Iterable[str]) -> tuple[str, ...]:
+    return tuple(key for key in segments if key != EVERYBODY)
 
 
 def _ends_sentence(text: str) -> bool:

@@ -46,18 +46,22 @@ DEFAULT_LABELS: Mapping[str, tuple[str, ...]] = {
     "fact": ("By the numbers", "The number", "Fact", "Facts", "Key figure"),
     "note": ("Note", "Editor's note", "Disclosure", "Correction", "Update"),
 }
-DEFAULT_EVERYONE = ("Everyone", "Everybody", "All", "All readers", "All teams")
+DEFAULT_EVERYONE = (
+    "Everyone", "Everybody", "All", "All readers", "All teams", "Everyone else", "Everybody else",
+)  # fmt: skip
 DEFAULT_NOT_AUDIENCES = ("Deadline", "Note", "Tip", "Update")
 
 _WRAPPING = "\"'«»„“”‘’*_ \t"
+_PICTURE = re.compile(r"^[\u200b\ufeff\s]*[\u2190-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\s]*")
 _END = re.compile(r"\s*[:：]\s*|\s+[-–—]+\s*|\s*[–—]\s*")
 _LABEL_WORDS = 6  # the longest label anybody uses; bounds the search for one at a line's start
 _AND = re.compile(r"\s*[,;&+/]\s*(?:and\s+)?|\s+and\s+|\s+und\s+|\s+et\s+", re.IGNORECASE)
 
 
 def bare(label: str) -> str:
-    """A label as written, without quotes, emphasis, heading marks and the final colon."""
-    return label.strip().lstrip("#").strip(_WRAPPING).rstrip(":：").rstrip(_WRAPPING)
+    """A label as written, without quotes, emphasis, heading marks, an emoji and the final colon."""
+    label = _PICTURE.sub("", label.strip().lstrip("#").strip(_WRAPPING))
+    return label.strip(_WRAPPING).rstrip(":：").rstrip(_WRAPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,11 @@ class Vocabulary:
         self._roles: dict[str, str] = {}
         for role, names in merged.items():
             for name in names:
-                self._roles.setdefault(fold(bare(name)), role)
+                self._roles.setdefault(fold(bare(name)).rstrip("?! "), role)
 
     def role_of(self, text: str) -> str | None:
-        """The role when the whole text is a label, else None."""
-        return self._roles.get(fold(bare(text)))
+        """The role when the whole text is a label, else None. "So what?" is "So what"."""
+        return self._roles.get(fold(bare(text)).rstrip("?! "))
 
     def match(self, line: str) -> LabelHit | None:
         """A label that fills the line, or opens it with a colon, a dash or a full sentence behind.
@@ -142,12 +146,12 @@ class Audiences:
 
     def key(self, label: str) -> str | None:
         """The segment's key for its key, name, alias, or their singular, in any case."""
-        folded = fold(label.strip(_WRAPPING))
+        folded = fold(bare(label))
         return self._keys.get(folded) or self._singular.get(_singular(folded))
 
     def keys(self, label: str) -> tuple[str, ...] | None:
         """Sorted keys for `AI teams` or `AI teams and execs`; None when any part is unknown."""
-        label = re.sub(r"^for\s+", "", label.strip(_WRAPPING), flags=re.IGNORECASE)
+        label = without_for(label)
         if key := self.key(label):
             return (key,)
         parts = [part for part in _AND.split(label) if part.strip()]
@@ -163,6 +167,11 @@ class Audiences:
     def options(self) -> list[str]:
         """Every name that could have been meant, for a did-you-mean."""
         return list(dict.fromkeys([*self.display.values(), *self._keys]))
+
+
+def without_for(label: str) -> str:
+    """`AI teams` for "For AI teams"."""
+    return re.sub(r"^for\s+", "", bare(label), flags=re.IGNORECASE)
 
 
 def _singular(folded: str) -> str:

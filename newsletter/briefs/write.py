@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from newsletter.briefs.blocks import ATTRIBUTES, STRUCTURE
+from newsletter.briefs.blocks import ALL_BOLD, ATTRIBUTES, STRUCTURE
 from newsletter.briefs.dates import due_date
 from newsletter.briefs.inline import sources_in
 from newsletter.briefs.model import Action, Brief, Section, action_id
@@ -80,9 +80,10 @@ class _Writer:
         return [(default.partition("/")[2], pin)] if pin else []
 
     def heading(self, level: int, text: str, role: str | None) -> str:
-        """A heading that reads as a label by accident gets a backslash."""
+        """A heading that reads as a label by accident, or as emphasis, gets a backslash."""
         meant = self.vocabulary.role_of(text)
-        if text.startswith("\\") or (meant is not None and meant != role):
+        accident = meant is not None and meant != role
+        if text.startswith("\\") or accident or ALL_BOLD.match(text):
             text = "\\" + text
         return f"{'#' * level} {text}"
 

@@ -129,6 +129,7 @@ mailing = sa.Table(
     _column("approved_by", sa.Text, nullable=True),
     _column("started_at", UTCTime, nullable=True),
     _column("finished_at", UTCTime, nullable=True),
+    sqlite_autoincrement=True,  # a number is never given twice, even after a plan was replaced
 )
 
 edition = sa.Table(  # content-addressed, immutable

@@ -175,8 +175,6 @@ class Planner:
     def _mailing(
         self, connection: sa.Connection, issue: str, transport: str, fingerprint: str, now: datetime
     ) -> int:
-        # Numbers are never used twice, not even after a plan was replaced: tokens name them.
-        taken = connection.scalar(sa.select(sa.func.max(mailing.c.id))) or 0
         result = connection.execute(
             mailing.insert(),
             {
@@ -192,9 +190,7 @@ class Planner:
             },
         )
         assert result.inserted_primary_key is not None
-        number = int(result.inserted_primary_key[0])
-        assert number > taken
-        return number
+        return int(result.inserted_primary_key[0])
 
     def _reason(self, issue: str, now: datetime) -> sa.ColumnElement[str | None]:
         """Why a person is left out of this mailing, or NULL."""
@@ -310,10 +306,11 @@ class Planner:
             .order_by(link.c.edition, link.c.n)
         ):
             digest.update(f"{row.edition}|{row.n}|{row.url}\n".encode())
-        rows = connection.execution_options(yield_per=10_000).execute(
+        rows = connection.execute(
             sa.select(delivery.c.n, delivery.c.subscriber_id, delivery.c.edition)
             .where(delivery.c.mailing == mailing_id)
-            .order_by(delivery.c.n)
+            .order_by(delivery.c.n),
+            execution_options={"yield_per": 10_000},
         )
         for part in rows.partitions():
             digest.update("".join(f"{n},{person},{which}\n" for n, person, which in part).encode())

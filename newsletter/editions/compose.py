@@ -157,7 +157,7 @@ class Composer:
                 continue
             own = []
             for action in one.actions:
-                view = self._action(action, one, len(actions) + 1, addresses)
+                view = self._action(action, one, len(actions) + 1, addresses, track)
                 actions.append(view)
                 own.append(view)
             briefs.append(self._brief(one, len(briefs) + 1, tuple(own), track))
@@ -183,6 +183,7 @@ class Composer:
             briefs=tuple(briefs),
             view_url=addresses.own("v", "view"),
             unsubscribe_url=addresses.own("u", "manage"),
+            preferences_url=addresses.own("p", "manage"),
             open_url=addresses.own("o", "open", ".gif") if signature.tracking == "person" else None,
             reason=addresses.slot("reason"),
             archive_url=track(archive),
@@ -228,7 +229,14 @@ class Composer:
             url=track(f"{self._archive()}#{brief.slug}"),
         )
 
-    def _action(self, action: Action, one: Resolved, n: int, addresses: _Addresses) -> ActionView:
+    def _action(
+        self,
+        action: Action,
+        one: Resolved,
+        n: int,
+        addresses: _Addresses,
+        track: Callable[[str], str],
+    ) -> ActionView:
         page = addresses.own(f"a/{n}", "act") if addresses.tracked else None
         return ActionView(
             n=n,
@@ -238,6 +246,7 @@ class Composer:
             due=action.due,
             brief_slug=one.brief.slug,
             brief_headline=one.brief.headline,
+            brief_url=track(f"{self._archive()}#{one.brief.slug}"),
             done_url=page,
             not_for_me_url=f"{page}?verb=not_for_me" if page else None,
         )

@@ -58,7 +58,7 @@ def skeleton(
             f"Content-Type: text/{kind}; charset=utf-8".encode(),
             b"Content-Transfer-Encoding: quoted-printable",
             b"",
-            quoted_body(body),
+            quoted_body(body).removesuffix(b"\r\n"),
         ]
     lines += [b"", f"--{boundary}--".encode(), b""]
     return b"\r\n".join(lines)

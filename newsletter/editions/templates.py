@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from newsletter.errors import ConfigError, TemplateError
 from newsletter.text import tidy
 
 FOLDER = "templates"
+_BEGINS = re.compile(r"{%-?\s*(macro|block)\s+(\w+)")
 
 
 #: What makes tracked addresses of the links in plain text, while a template renders.
@@ -92,22 +94,28 @@ class Templates:
 
     def _located(self, name: str, error: Exception) -> TemplateError:
         """Jinja2 rewrites tracebacks so that a template's frames bear its own file and lines."""
-        file, line, block = name, None, ""
+        file, line = name, None
         step = error.__traceback__
         while step is not None:
             path = Path(step.tb_frame.f_code.co_filename)
             if path.is_relative_to(self.folder):
                 file, line = path.relative_to(self.folder).as_posix(), step.tb_lineno
-                function = step.tb_frame.f_code.co_name
-                if function.startswith("block "):
-                    block = f" in {function}"
-                elif function not in ("top-level template code", "<module>", "template"):
-                    block = f" in macro '{function}'"
             step = step.tb_next
-        return self._error(file, line, f"{tidy(str(error)) or type(error).__name__}{block}")
+        return self._error(file, line, tidy(str(error)) or type(error).__name__)
 
-    @staticmethod
-    def _error(name: str, line: int | None, message: str) -> TemplateError:
+    def _error(self, name: str, line: int | None, message: str) -> TemplateError:
+        within = self._around(name, line) if line else ""
         return TemplateError(
-            f"the template can't be used: {message}", file=f"{FOLDER}/{name}", line=line
+            f"the template can't be used: {message}{within}", file=f"{FOLDER}/{name}", line=line
         )
+
+    def _around(self, name: str, line: int) -> str:
+        """` (in macro digest)`: the last macro or block that begins above a line."""
+        try:
+            above = (self.folder / name).read_text("utf-8").splitlines()[:line]
+        except OSError:
+            return ""
+        for text in reversed(above):
+            if begins := _BEGINS.search(text):
+                return f" (in {begins[1]} {begins[2]})"
+        return ""

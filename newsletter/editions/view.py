@@ -22,6 +22,7 @@ class ActionView:
     due: date | None
     brief_slug: str
     brief_headline: str
+    brief_url: str  #: its brief on the public page
     done_url: str | None  #: page to say "done" on; None at tracking level "none"
     not_for_me_url: str | None
 
@@ -97,6 +98,7 @@ class EditionView:
     # Addresses that belong to one recipient hold slots; they are None on the public page.
     view_url: str | None
     unsubscribe_url: str | None
+    preferences_url: str | None
     open_url: str | None  #: address of the 1×1 picture; None unless tracking level is "person"
     reason: str | None  #: slot: "you signed up on 3 May 2026"
-    archive_url: str
+    archive_url: str  #: the issue's public page

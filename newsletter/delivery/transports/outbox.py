@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from newsletter.delivery.transports.base import Envelope, Outcome
@@ -40,7 +40,9 @@ class OutboxTransport:
 
     def send(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
         try:
-            outcomes = list(self._pool.map(self._write, batch))
+            written = [self._pool.submit(self._write, envelope) for envelope in batch]
+            wait(written)  # all of them, so that `took` is asked of a quiet folder
+            outcomes = [one.result() for one in written]
             self._sync_folder()
         except OSError as error:
             raise TransportError(

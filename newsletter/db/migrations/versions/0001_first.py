@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mailing")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_mailing_issue"), "mailing", ["issue"], unique=False)
     op.create_table(

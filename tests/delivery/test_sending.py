@@ -1,0 +1,340 @@
+"""From a plan to the outbox: nobody lost, nobody twice, every recipient accounted for."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from newsletter.db.schema import delivery, subscriber, suppression
+from newsletter.delivery import Envelope, OutboxTransport
+from newsletter.errors import NewsletterError, NotFoundError, RefusedError, TransportError
+from newsletter.workspace import Workspace
+
+ISSUE = "2026-W48"
+
+
+@pytest.fixture
+def workspace(
+    workspace_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workspace]:
+    """The sample publication with its 500 people, once on each database."""
+    monkeypatch.setenv("NEWSLETTER_DATABASE__URL", database_url)
+    with Workspace(workspace_dir, actor="tester") as opened:
+        opened.import_people(workspace_dir / "subscribers" / "people.csv")
+        yield opened
+
+
+@pytest.fixture
+def local(workspace_dir: Path) -> Iterator[Workspace]:
+    """The same on SQLite only."""
+    with Workspace(workspace_dir, actor="tester") as opened:
+        opened.import_people(workspace_dir / "subscribers" / "people.csv")
+        yield opened
+
+
+def send(workspace: Workspace) -> dict[str, int]:
+    plan = workspace.plan(ISSUE)
+    workspace.approve(ISSUE, plan=plan.hash)
+    states: dict[str, int] = workspace.start(ISSUE)["states"]
+    return states
+
+
+def outbox(workspace: Workspace) -> list[Path]:
+    return sorted((workspace.root / "var" / "outbox" / "new").glob("*.eml"))
+
+
+def recipient(path: Path) -> str:
+    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    return str(message["To"].addresses[0].addr_spec)
+
+
+def test_everybody_who_may_be_mailed_gets_one_mail_and_the_books_balance(
+    workspace: Workspace,
+) -> None:
+    plan = workspace.plan(ISSUE)
+    assert plan.candidates == 500 == plan.deliveries + sum(plan.excluded.values())
+    assert plan.excluded == {"unsubscribed": 14}
+    assert len(plan.editions) >= 16
+    workspace.approve(ISSUE, plan=plan.hash)
+    states = workspace.start(ISSUE)["states"]
+    assert states["accepted"] == 486 == sum(states.values())
+    books = workspace.audit(ISSUE)
+    assert books["ok"]
+    assert books["mailings"][0]["editions"].keys() == {line.edition for line in plan.editions}
+    people = [recipient(path) for path in outbox(workspace)]
+    assert len(people) == 486 == len(set(people))
+
+
+def test_starting_again_sends_nothing_again(workspace: Workspace) -> None:
+    first = send(workspace)
+    written = {path: path.stat().st_mtime_ns for path in outbox(workspace)}
+    assert workspace.start(ISSUE)["states"] == first
+    assert {path: path.stat().st_mtime_ns for path in outbox(workspace)} == written
+
+
+def test_every_mail_is_whole(local: Workspace) -> None:
+    send(local)
+    ids = set()
+    for path in outbox(local):
+        raw = path.read_bytes()
+        assert b"\n" not in raw.replace(b"\r\n", b"")
+        assert max(map(len, raw.split(b"\r\n"))) <= 200
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        assert not message.defects
+        html = message.get_body(("html",)).get_content()  # type: ignore[attr-defined]
+        text = message.get_body(("plain",)).get_content()  # type: ignore[attr-defined]
+        for part in (html, text):
+            assert not re.search(r"@@[a-z2-7]{10}\.", part)
+            assert "12 Harbour Street" in part
+            assert "/u/" in part
+            assert "/v/" in part
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        ids.add(message["Message-ID"])
+    assert len(ids) == 486
+
+
+def test_an_unapproved_plan_does_not_start(local: Workspace) -> None:
+    with pytest.raises(NotFoundError, match="no plan yet"):
+        local.start(ISSUE)
+    local.plan(ISSUE)
+    with pytest.raises(RefusedError, match="not approved"):
+        local.start(ISSUE)
+    assert not outbox(local)
+
+
+def test_an_approval_holds_for_the_plan_that_was_looked_at(local: Workspace) -> None:
+    seen = local.plan(ISSUE)
+    path = local.root / "issues" / ISSUE / "issue.toml"
+    path.write_text(path.read_text("utf-8").replace("Half-price", "Half price"), "utf-8")
+    made_again = local.plan(ISSUE)
+    assert made_again.hash != seen.hash
+    with pytest.raises(RefusedError, match="made again since"):
+        local.approve(ISSUE, plan=seen.hash)
+    assert local.approve(ISSUE, plan=made_again.hash[:8]) == made_again.hash
+
+
+def test_the_same_files_and_people_give_the_same_hash(local: Workspace) -> None:
+    first = local.plan(ISSUE)
+    again = local.plan(ISSUE)
+    assert again.hash == first.hash
+    assert again.mailing > first.mailing  # a number is never used twice: tokens name it
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "issues/2026-W48/briefs/northmere-outage.txt",
+        "templates/issue.mjml.j2",
+        "templates/theme.toml",
+        "subscribers/segments.toml",
+        "newsletter.toml",
+    ],
+)
+def test_start_refuses_when_what_was_approved_has_changed(local: Workspace, file: str) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    path = local.root / file
+    text = path.read_text("utf-8")
+    changes = {
+        "segments.toml": ('"c-level"', '"c-level "'),
+        "newsletter.toml": ("Harbour Street", "Harbor Street"),
+        "theme.toml": ("#", "# a comment\n#"),
+        "issue.mjml.j2": ("</mjml>", "</mjml>\n"),
+        "northmere-outage.txt": ("six hours", "6 hours"),
+    }
+    old, new = changes[path.name]
+    changed = (
+        text.replace("'c-level'", "'c-level '")
+        if path.name == "segments.toml"
+        else text.replace(old, new, 1)
+    )
+    assert changed != text
+    path.write_text(changed, "utf-8")
+    with Workspace(local.root) as later:
+        with pytest.raises(RefusedError, match="changed after it was planned"):
+            later.start(ISSUE)
+    assert not outbox(local)
+
+
+def test_people_who_joined_meanwhile_never_make_start_refuse(local: Workspace) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    more = local.root / "more.csv"
+    more.write_text("email,role\nnew@example.com,ml engineer\n", "utf-8")
+    local.import_people(more)
+    assert local.start(ISSUE)["states"]["accepted"] == 486
+    # planned again, only the newcomer is left
+    later = local.plan(ISSUE)
+    assert later.deliveries == 1
+    assert later.excluded["already_received"] == 486
+
+
+def test_who_leaves_between_plan_and_hand_out_is_not_mailed(workspace: Workspace) -> None:
+    plan = workspace.plan(ISSUE)
+    workspace.approve(ISSUE, plan=plan.hash)
+    now = datetime.now(UTC)
+    with workspace.database.write() as connection:
+        rows = connection.execute(
+            sa.select(subscriber.c.id, subscriber.c.address_key)
+            .where(subscriber.c.status == "subscribed")
+            .order_by(subscriber.c.id)
+            .limit(3)
+        ).all()
+        left, blocked, erased = rows
+        connection.execute(
+            subscriber.update().where(subscriber.c.id == left.id).values(status="unsubscribed")
+        )
+        connection.execute(
+            suppression.insert(),
+            {"address_key": blocked.address_key, "reason": "complaint", "created_at": now},
+        )
+        connection.execute(subscriber.delete().where(subscriber.c.id == erased.id))
+    states = workspace.start(ISSUE)["states"]
+    assert states["skipped"] == 3
+    assert states["accepted"] == 483
+    assert workspace.audit(ISSUE)["ok"]
+    with workspace.database.read() as connection:
+        reasons = set(
+            connection.scalars(sa.select(delivery.c.reason).where(delivery.c.state == "skipped"))
+        )
+    assert reasons == {"unsubscribed", "suppressed", "erased"}
+    mailed = {recipient(path) for path in outbox(workspace)}
+    assert not mailed & {row.address_key for row in rows}
+
+
+def test_an_issue_with_an_error_is_not_planned(local: Workspace) -> None:
+    path = local.root / "issues" / ISSUE / "briefs" / "northmere-outage.txt"
+    path.write_text(path.read_text("utf-8").replace("AI teams: list", "AI taems: list"), "utf-8")
+    with pytest.raises(RefusedError, match=r"northmere-outage\.txt:\d+: .*Did you mean"):
+        local.plan(ISSUE)
+    with pytest.raises(NotFoundError):
+        local.status(ISSUE)
+
+
+def test_an_unwritable_outbox_is_refused_before_anything_is_handed_out(
+    local: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    blocked = local.root / "var" / "outbox"
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("a file, not a folder", "utf-8")
+    with pytest.raises(TransportError, match="can't be written"):
+        local.start(ISSUE)
+    assert local.status(ISSUE)["states"]["planned"] == 486
+    blocked.unlink()
+    assert local.start(ISSUE)["states"]["accepted"] == 486
+
+
+def test_an_outbox_that_fails_half_way_loses_nobody(
+    local: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    written = OutboxTransport._write
+    calls = 0
+
+    def failing(self: OutboxTransport, envelope: Envelope) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 200:
+            raise OSError(28, "No space left on device")
+        return written(self, envelope)
+
+    monkeypatch.setattr(OutboxTransport, "_write", failing)
+    with pytest.raises(TransportError, match="No space left"):
+        local.start(ISSUE)
+    states = local.status(ISSUE)["states"]
+    assert states["handed"] == 0
+    assert states["accepted"] == len(outbox(local))
+    monkeypatch.undo()
+    assert local.start(ISSUE)["states"]["accepted"] == 486
+    people = [recipient(path) for path in outbox(local)]
+    assert len(people) == 486 == len(set(people))
+
+
+_KILLED = """
+import os, signal, sys
+from newsletter.delivery import OutboxTransport
+from newsletter.workspace import Workspace
+left = int(sys.argv[2])
+written = OutboxTransport._write
+def killed(self, envelope):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return written(self, envelope)
+OutboxTransport._write = killed
+with Workspace(sys.argv[1]) as workspace:
+    workspace.start("2026-W48")
+"""
+
+
+@pytest.mark.parametrize("after", [1, 63, 65, 300])
+def test_killed_at_any_moment_the_next_start_goes_on(local: Workspace, after: int) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    local.close()
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(local.root), str(after)],
+        env={**os.environ},
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    states = local.start(ISSUE)["states"]
+    assert states["accepted"] == 486
+    assert local.audit(ISSUE)["ok"]
+    people = [recipient(path) for path in outbox(local)]
+    assert len(people) == 486 == len(set(people))
+
+
+def test_two_starts_at_once_mail_nobody_twice(local: Workspace) -> None:
+    plan = local.plan(ISSUE)
+    local.approve(ISSUE, plan=plan.hash)
+    local.close()
+    command = [
+        sys.executable,
+        "-m",
+        "newsletter",
+        "--workspace",
+        str(local.root),
+        "send",
+        "start",
+        ISSUE,
+    ]
+    runs = [
+        subprocess.Popen([*command, "--yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for run in runs:
+        run.communicate(timeout=60)
+    local.start(ISSUE)
+    assert local.audit(ISSUE)["ok"]
+    people = [recipient(path) for path in outbox(local)]
+    assert len(people) == 486 == len(set(people))
+
+
+def test_a_test_mail_is_whole_and_counts_nothing(local: Workspace) -> None:
+    sent = local.send_test(ISSUE, "me@example.com", segments=["ai-teams"])
+    message = email.message_from_bytes(sent.message, policy=email.policy.default)
+    assert message["To"].addresses[0].addr_spec == "me@example.com"
+    assert "AI teams" in message.get_body(("plain",)).get_content()  # type: ignore[attr-defined]
+    with pytest.raises(NotFoundError):
+        local.audit(ISSUE)
+    with pytest.raises(NewsletterError, match="no e-mail address"):
+        local.send_test(ISSUE, "nobody")
+    with pytest.raises(NotFoundError, match="Did you mean"):
+        local.send_test(ISSUE, "me@example.com", segments=["ai-team"])
