@@ -36,7 +36,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("quarter", rf"\b{_YEAR}[\s/-]*Q(?P<quarter>[1-4])\b"),
         ("half", rf"\bH(?P<half>[12])[\s/-]*{_YEAR}\b"),
         ("month", rf"\b{_MONTH},?\s+{_YEAR}\b"),
-        ("year", rf"\b(?:in|by|until|before|during|end\s+of|of)\s+{_YEAR}\b(?![-/]\d)"),
+        ("year", rf"\b(?:in|by|until|before|during|end\s+of|of)\s+{_YEAR}\b(?![-/]\w|[\s/-]*Q[1-4])"),
         ("anchored day", rf"\b{_DAY}\s+(?:of\s+)?{_MONTH}\b(?!\s+\d{{4}})"),
         ("anchored day", rf"\b(?<!in\s){_MONTH}\s+{_DAY}\b(?!,?\s+\d{{4}})"),
         ("weekday", rf"\b(?:by|before|until|on)\s+(?:next\s+)?(?P<weekday>{'|'.join(_DAYS)})\b{_ALONE}"),

@@ -31,7 +31,14 @@ def read_text(path: Path) -> str:
 
 
 def decode(raw: bytes, file: str) -> str:
-    """UTF-8 with or without BOM; UTF-16 only with one."""
+    """UTF-8 with or without BOM; UTF-16 only with one. Raises InputError, also for an empty text."""
+    text = _decoded(raw, file)
+    if not text.strip("\ufeff \t\r\n"):
+        raise InputError("is empty; paste the brief into it", file=file, line=1)
+    return text
+
+
+def _decoded(raw: bytes, file: str) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return raw.decode("utf-16")
@@ -43,7 +50,7 @@ def decode(raw: bytes, file: str) -> str:
             "is a binary file, not text; save the brief as .txt or .md", file=file, line=line
         )
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(
@@ -51,9 +58,6 @@ def decode(raw: bytes, file: str) -> str:
             file=file,
             line=line,
         ) from None
-    if not text.strip():
-        raise InputError("is empty; paste the brief into it", file=file, line=1)
-    return text
 
 
 def read_brief(

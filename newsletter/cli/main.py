@@ -71,9 +71,9 @@ def cli(ctx: click.Context, workspace: Path) -> None:
 def main() -> None:
     """Entry point. A user's mistake is a sentence on standard error and exit code 1."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        code = cli.main(
+            standalone_mode=False
+        )  # the code of click.exceptions.Exit, if one was raised
     except click.Abort:
         print("\nstopped", file=sys.stderr)  # noqa: T201
         sys.exit(130)
@@ -90,6 +90,7 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def command_tree() -> dict[str, Any]:

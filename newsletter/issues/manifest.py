@@ -104,7 +104,9 @@ def require_id(issue: str) -> str:
         try:
             date.fromisocalendar(int(week[1]), int(week[2]), 1)
         except ValueError:
-            raise RefusedError(f"{week[1]} has no week {int(week[2])}") from None
+            raise RefusedError(
+                f"{issue} can be no issue: {week[1]} has no week {int(week[2])}"
+            ) from None
     return issue
 
 

@@ -29,6 +29,7 @@ FRIDAY = date(2026, 11, 20)  #: the anchor
         ("by 2026-12-01", date(2026, 12, 1)),
         ("in 2026-W48", date(2026, 11, 29)),
         ("in week 53, 2026", date(2027, 1, 3)),
+        ("in 2026 Q3", date(2026, 9, 30)),
         ("in February 2028", date(2028, 2, 29)),
         ("before 2027", date(2027, 12, 31)),
         ("on 24 and 25 November 2026", date(2026, 11, 25)),

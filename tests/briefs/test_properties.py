@@ -59,13 +59,18 @@ sentences = words.map(lambda text: f"{text} and so on.")
 well_formed = st.builds(
     lambda front, take, actions, headline, lead, heading, rest: front
     + "\n".join(
-        ["Our Take", *take, "Why it matters: it does.", "Do this week", *actions, headline, *lead]
-        + [heading, *rest]
+        [
+            *("Our Take", *take, "Why it matters: it does."),
+            *("Do this week", *actions, headline, *lead, heading, *rest),
+        ]
     ),
     st.sampled_from(["", "---\ndate: 2026-11-20\n---\n**Our Take:** one.\n\n"]),
     st.lists(sentences, min_size=1, max_size=2),
     st.builds(
-        lambda texts: [f"{who}: {text}" for who, text in zip(("AI teams", "- Execs", "Everyone"), texts, strict=False)],
+        lambda texts: [
+            f"{who}: {text}"
+            for who, text in zip(("AI teams", "- Execs", "Everyone"), texts, strict=False)
+        ],
         st.lists(sentences, min_size=1, max_size=3),
     ),
     words.map(lambda text: f"A headline {text} so"),

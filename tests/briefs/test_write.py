@@ -23,7 +23,12 @@ BRIEF = Brief(
     take="A trap.\n\nAnd a costly one.",
     why="Budgets are being fixed.",
     actions=(
-        Action("price-cut/ai-teams+execs", ("ai-teams", "execs"), "decide by 1 December 2026.", date(2026, 12, 1)),
+        Action(
+            "price-cut/ai-teams+execs",
+            ("ai-teams", "execs"),
+            "decide by 1 December 2026.",
+            date(2026, 12, 1),
+        ),
         Action("old/id", ("r-d",), "read it.", date(2026, 12, 24)),
         Action("price-cut/all", (), "check your contract."),
     ),

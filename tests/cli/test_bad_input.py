@@ -1,0 +1,190 @@
+"""A user's mistake is a sentence with place and remedy, exit code 1, and changes nothing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ran
+
+ISSUE = "2026-W48"
+Run = Callable[..., Ran]
+
+
+def refused(ran: Ran, *words: str) -> None:
+    assert ran.code == 1, (ran.out, ran.err)
+    assert "Traceback" not in ran.err + ran.out
+    for word in words:
+        assert word in ran.err + ran.out, (word, ran.err, ran.out)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "var" not in path.relative_to(folder).parts
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Our Take\nCaf\xe9 is not UTF-8\n", ["bad.txt:2", "not UTF-8", "save it"]),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["bad.txt", "binary"]),
+        (b"", ["bad.txt:1", "empty"]),
+        (b" \n\t\n", ["bad.txt:1", "empty"]),
+        (b"Our Take\nWell.\nDo this week\nAI teams: act.\n", ["bad.txt:1", "no headline"]),
+        (
+            b"Our Take\nWell.\nDo this week\nExces: act.\nA headline\nText follows.\n",
+            ["bad.txt:4", "Exces", 'Did you mean "Execs"'],
+        ),
+        (
+            b"Do this week\nExecs: act.\nExecs and AI teams: act again.\nA headline\nText.\n",
+            ["bad.txt:3", "second action for Execs"],
+        ),
+    ],
+)
+def test_a_bad_brief_is_refused_with_its_line(
+    run: Run, workspace_dir: Path, tmp_path: Path, content: bytes, words: list[str]
+) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    before = snapshot(workspace_dir)
+    refused(run("brief", "add", path), *words)
+    refused(run("brief", "check", path), *words)
+    refused(run("brief", "format", "--write", path), *words)
+    assert path.read_bytes() == content
+    assert snapshot(workspace_dir) == before
+
+
+def test_a_missing_brief_is_refused(run: Run) -> None:
+    refused(run("brief", "show", "nowhere.txt"), "nowhere.txt", "no such file")
+
+
+def test_a_template_that_does_not_compile_is_refused_with_block_and_line(
+    run: Run, workspace_dir: Path
+) -> None:
+    run("audience", "import", "subscribers/people.csv")
+    path = workspace_dir / "templates" / "blocks" / "digest.mjml.j2"
+    path.write_text(path.read_text("utf-8").replace("{% endfor %}", "", 1), "utf-8")
+    refused(run("send", "plan", ISSUE), "templates/blocks/digest.mjml.j2:", "macro digest")
+    refused(run("send", "status", ISSUE), "no plan yet")
+
+
+def test_a_broken_rule_is_refused_with_its_line(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "subscribers" / "segments.toml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("seniority = 'c-level'", "seniorty = 'c-level'"), "utf-8")
+    line = text[: text.index("seniority = 'c-level'")].count("\n") + 1
+    refused(
+        run("segment", "list"),
+        f"subscribers/segments.toml:{line}",
+        'no field "seniorty"',
+        'Did you mean "seniority"',
+    )
+    refused(run("audience", "count", "role = (select 1)"))
+    refused(run("audience", "count", "role = 'x'; drop table subscriber"))
+
+
+def test_a_csv_without_an_email_column_changes_nothing(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "people.csv"
+    path.write_text("name,role\nAda,cto\n", "utf-8")
+    refused(run("audience", "import", path), "people.csv:1", 'no column "email"')
+    assert run("audience", "count", "role = 'cto'", "--json").json == {"count": 0}
+
+
+def test_bad_rows_are_listed_and_the_good_ones_go_in(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "people.csv"
+    path.write_text(
+        "email,seniority,segments\n"
+        "ada@example.com,lead,\n"
+        "no address,lead,\n"
+        "bob@example.com,boss,\n"
+        "eve@example.com,,procurment\n"
+        '"line\nbreak@example.com",,\n',
+        "utf-8",
+    )
+    ran = run("audience", "import", path, "--json")
+    assert ran.code == 0
+    assert (ran.json["added"], ran.json["rejected"]) == (1, 4)
+    rejects = Path(ran.json["rejects_file"]).read_text("utf-8")
+    for words in ("\n3,", "\n4,", "boss", "\n5,", "Procurement", "line break"):
+        assert words in rejects
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "Signal Brief"\ntagline', "tagline", ["publication.name", "missing"]),
+        ("tagline =", "tagine =", ["newsletter.toml:", 'Did you mean "tagline"']),
+        ("Europe/Berlin", "Europe/Berln", ["newsletter.toml:", "no time zone"]),
+        ('level = "person"', 'level = "everything"', ["newsletter.toml:", "tracking.level"]),
+        ("[sender]", "[sender", ["newsletter.toml", "not valid TOML"]),
+        ("sqlite:///", "mysql://", ["newsletter.toml:", "sqlite:///"]),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_line(
+    run: Run, workspace_dir: Path, old: str, new: str, words: list[str]
+) -> None:
+    path = workspace_dir / "newsletter.toml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    refused(run("segment", "list"), *words)
+
+
+def test_outside_a_workspace_the_way_in_is_told(run: Run, tmp_path: Path) -> None:
+    refused(run("segment", "list", cwd=tmp_path), "newsletter init DIR")
+
+
+def test_an_unwritable_outbox_is_refused(run: Run, workspace_dir: Path) -> None:
+    run("audience", "import", "subscribers/people.csv")
+    run("send", "plan", ISSUE)
+    run("send", "approve", ISSUE, "--yes")
+    (workspace_dir / "var" / "outbox").write_text("in the way", "utf-8")
+    refused(run("send", "start", ISSUE, "--yes"), "outbox", "can't be written", "newsletter.toml")
+
+
+def test_a_port_in_use_is_refused(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused(run("serve", "--port", port), f"port {port}", "--port")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["issue", "check"],
+        ["issue", "coverage"],
+        ["issue", "show"],
+        ["issue", "preview"],
+        ["send", "plan"],
+        ["send", "test", "--to", "me@example.com"],
+    ],
+)
+def test_an_unknown_issue_is_refused_with_a_hint(run: Run, words: list[str]) -> None:
+    refused(run(*words, "2026-W84"), "2026-W84")
+    refused(run(*words, "2026-W4"), 'Did you mean "2026-W4')
+
+
+@pytest.mark.parametrize("words", [["send", "status"], ["send", "audit"], ["report"]])
+def test_an_issue_without_a_plan_is_refused_with_the_remedy(run: Run, words: list[str]) -> None:
+    refused(run(*words, ISSUE), "newsletter send plan")
+
+
+def test_an_unknown_transport_and_person_are_refused(run: Run) -> None:
+    refused(run("send", "plan", ISSUE, "--transport", "outbux"), 'Did you mean "outbox"')
+    refused(run("audience", "explain", "no@example.com", "--issue", ISSUE), "no@example.com")
+    refused(run("audience", "explain", "nobody", "--issue", ISSUE), "no e-mail address")
+
+
+def test_nothing_to_assemble_is_refused(run: Run) -> None:
+    refused(run("issue", "assemble", "2026-W49", "--tag", "none"), "no brief that fits")
+    refused(run("issue", "assemble", ISSUE), "already")
+    refused(run("issue", "assemble", "2026-W99"), "no week 99")
+    refused(run("issue", "assemble", "../x"), "can be no issue")
