@@ -44,8 +44,8 @@ def run(*, profile: bool = False) -> Result:
         ],
         targets=[Target(first, TARGET), Target(again, TARGET)],
         notes=[
-            "The first time compiles the templates and parses the style sheets. Every run has a new "
-            "Workspace: between runs of a process only module-level caches stay (style sheets).",
+            "The first time compiles the templates and parses the style sheets.",
+            "Every run has a new Workspace; between runs of a process only module-level caches stay.",
         ],
     )
 

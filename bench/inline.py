@@ -61,9 +61,9 @@ def run(**_: Any) -> Result:
         ],
         targets=[Target(ratio, TARGET, at_most=False)],
         notes=[
-            f"Each run is the median of {EDITIONS} editions, ours and npm's in turn, after {WARM_UP} "
-            "renders of warm-up each. Ours parses a style sheet once a process, npm at every render; "
-            "neither validates, both keep the style tags for the media queries.",
+            f"A run is the median of {EDITIONS} editions, in turn, after {WARM_UP} warm-up renders each.",
+            "Ours parses a style sheet once a process, npm at every render.",
+            "Neither validates; both keep the style tags for the media queries.",
             f"Node {subprocess.check_output([node, '--version'], text=True).strip()}.",
         ],
     )

@@ -182,8 +182,8 @@ class Settings(BaseSettings):
     sender: Sender
     labels: PrintedLabels = PrintedLabels()
     briefs: BriefSettings = BriefSettings()
-    issues: IssueSettings = IssueSettings()
-    fields: dict[str, FieldSettings] = Field(default_factory=dict)  # type: ignore[assignment]
+    issues: IssueSettings = IssueSettings()  # type: ignore[call-arg]
+    fields: dict[str, FieldSettings] = Field(default_factory=dict)
     audience: AudienceSettings = AudienceSettings()
     tracking: TrackingSettings = TrackingSettings()
     transports: TransportSettings = TransportSettings()

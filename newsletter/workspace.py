@@ -136,8 +136,7 @@ class Workspace:
 
     @cached_property
     def database(self) -> Database:
-        database = Database(self.settings.database.url, self.root)
-        return database
+        return Database(self.settings.database.url, self.root)
 
     @cached_property
     def segments(self) -> Segments:
@@ -250,9 +249,9 @@ class Workspace:
         self._refuse_taken(slug)
         label = self.vocabulary.labels
         names = [segment.name for segment in self.segments][:2] or ["Everyone"]
+        today = datetime.now(self.settings.publication.zone).date()
         lines = [
-            f"---\nslug: {slug}\ndate: {datetime.now(self.settings.publication.zone).date()}\n"
-            "tags: []\n---",
+            f"---\nslug: {slug}\ndate: {today}\ntags: []\n---",
             f"# {headline}",
             "What happened, in one to three paragraphs (per Source).",
             f"## {label['take'][0]}",
@@ -320,8 +319,7 @@ class Workspace:
             **({"progress": progress} if progress else {}),
         )
         rejects = self.root / "var" / "imports" / f"{path.stem}.rejects.csv"
-        result = importer.run(path, rejects)
-        return result
+        return importer.run(path, rejects)
 
     def count(self, rule: str) -> int:
         """How many subscribers a rule finds. Raises RuleError."""
@@ -364,22 +362,20 @@ class Workspace:
             person = find(connection, email)
             segments = segments_of(connection, self.segments, person.id)
             against = reason_against(connection, person.id, consent_required=self.consent_required)
-        actions: list[dict[str, Any]] = []
-        for one in loaded.resolve(segments, self.names):
-            rejected = [{"action": no.action, "why": no.why} for no in one.rejected]
-            for action in one.actions or (None,):
-                actions.append(
-                    {
-                        "brief": one.brief.slug,
-                        "action": action.id if action else None,
-                        "text": action.text if action else None,
-                        "because": one.because,
-                        "rejected": rejected,
-                    }
-                )
+        actions = tuple(
+            {
+                "brief": one.brief.slug,
+                "action": action.id if action else None,
+                "text": action.text if action else None,
+                "because": one.because,
+                "rejected": [{"action": no.action, "why": no.why} for no in one.rejected],
+            }
+            for one in loaded.resolve(segments, self.names)
+            for action in one.actions or (None,)
+        )
         composer = self.composer(loaded)
         edition = self.renderer.edition(composer, segments, composer.signature(segments))
-        return Explanation(segments, tuple(actions), edition.id, against)
+        return Explanation(segments, actions, edition.id, against)
 
     # -- editions --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any
 from newsletter.text import tidy
 
 LONGEST = 254  # characters, RFC 5321 §4.5.3.1 less the angle brackets
+LONGEST_LOCAL = 64  # bytes before the @-sign, RFC 5321 §4.5.3.1.1
 # The fast path: what nearly all addresses look like. Everything else goes to email-validator.
 _PLAIN = re.compile(
     r"[A-Za-z0-9_+'-]+(?:\.[A-Za-z0-9_+'-]+)*"
@@ -35,7 +36,7 @@ def parse_address(text: str) -> Address:
     text = text.strip()
     if len(text) <= LONGEST and _PLAIN.fullmatch(text):
         local, _, domain = text.rpartition("@")
-        if len(local) <= 64 and "--" not in domain:
+        if len(local) <= LONGEST_LOCAL and "--" not in domain:
             domain = domain.lower()
             return Address(f"{local}@{domain}", f"{local.lower()}@{domain}", domain)
     return _parse_unusual(text)
@@ -53,8 +54,10 @@ def _parse_unusual(text: str) -> Address:
         )
     except refusal as error:
         raise AddressError(tidy(str(error)).rstrip(".")) from None
+    if len(valid.local_part.encode()) > LONGEST_LOCAL:
+        raise AddressError(f"the part before the @-sign is longer than {LONGEST_LOCAL} bytes")
     domain = (valid.ascii_domain or valid.domain).lower()
-    key = f"{valid.local_part.casefold()}@{domain}"
+    key = f"{valid.local_part.lower()}@{domain}"
     return Address(valid.normalized, key, domain)
 
 

@@ -11,20 +11,21 @@ from typing import Any, Never
 
 import sqlalchemy as sa
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
 
 from newsletter.config import FieldSettings
 from newsletter.db.schema import membership, subscriber
 from newsletter.errors import RuleError
-from newsletter.text import did_you_mean, tidy
+from newsletter.text import clean, did_you_mean, tidy
 
 LONGEST = 4_000  #: characters
 DEEPEST = 20  #: levels of parentheses and of `not`; sqlglot's own recursion ends near 50
 _DIALECT = "sqlite"
 
-_COMPARISONS: dict[type[exp.Expression], Callable[[Any, Any], Any]] = {
+Node = Any  # one of sqlglot's; which class is the base of all differs between its versions
+
+_COMPARISONS: Mapping[type[Node], Callable[[Any, Any], Any]] = {
     exp.EQ: operator.eq,
     exp.NEQ: operator.ne,
     exp.LT: operator.lt,
@@ -32,7 +33,12 @@ _COMPARISONS: dict[type[exp.Expression], Callable[[Any, Any], Any]] = {
     exp.GT: operator.gt,
     exp.GTE: operator.ge,
 }
-_MIRRORED = {exp.LT: exp.GT, exp.LTE: exp.GTE, exp.GT: exp.LT, exp.GTE: exp.LTE}
+_MIRRORED: Mapping[type[Node], type[Node]] = {
+    exp.LT: exp.GT,
+    exp.LTE: exp.GTE,
+    exp.GT: exp.LT,
+    exp.GTE: exp.LTE,
+}
 
 _BUILT_IN: Mapping[str, tuple[str, sa.ColumnElement[Any]]] = {
     "email": ("text", subscriber.c.address_key),
@@ -55,12 +61,12 @@ class Rule:
         """Raises RuleError with what is wrong and what would be right."""
         self.text = tidy(text)
         self._fields = fields
-        self.where: sa.ColumnElement[bool] = self._condition(_parse(text))
+        self.where: sa.ColumnElement[bool] = self._condition(_parse(clean(text)))
 
     def __repr__(self) -> str:
         return f"Rule({self.text!r})"
 
-    def _condition(self, node: exp.Expression) -> sa.ColumnElement[bool]:
+    def _condition(self, node: Node) -> sa.ColumnElement[bool]:
         match node:
             case exp.Paren():
                 return self._condition(node.this)
@@ -74,7 +80,9 @@ class Rule:
                 return self._column(node.this)[1].is_(None)
             case exp.In(this=exp.Column()) if node.args.get("query") is None and node.expressions:
                 kind, column = self._column(node.this)
-                return column.in_([self._value(item, kind) for item in node.expressions])
+                values = [self._value(item, kind) for item in node.expressions]
+                self._require_choice(node.this, *values)
+                return column.in_(values)
             case exp.Between():
                 kind, column = self._column(node.this)
                 low, high = (self._value(node.args[end], kind) for end in ("low", "high"))
@@ -84,8 +92,10 @@ class Rule:
                 pattern = self._value(node.expression, kind)
                 if kind not in ("text", "choice") or not isinstance(pattern, str):
                     raise RuleError("`like` compares a text field with a text such as '%engineer%'")
-                # SQLite and PostgreSQL differ in what LIKE does to case; here it never matters.
-                return sa.func.lower(column).like(pattern.lower())
+                # SQLite and PostgreSQL differ in what LIKE does to case and to a backslash; here
+                # case never matters, and a backslash is one.
+                literal = pattern.lower().replace("\\", "\\\\")
+                return sa.func.lower(column).like(literal, escape="\\")
             case exp.Column() | exp.Boolean():
                 kind, column = self._column(node)
                 if kind == "boolean":
@@ -97,16 +107,25 @@ class Rule:
                 return self._comparison(node)
         return _refuse(node)
 
-    def _comparison(self, node: exp.Expression) -> sa.ColumnElement[bool]:
+    def _comparison(self, node: Node) -> sa.ColumnElement[bool]:
         left, right, kind_of_node = node.this, node.expression, type(node)
         if not isinstance(left, exp.Column) and isinstance(right, exp.Column):
             left, right, kind_of_node = right, left, _MIRRORED.get(kind_of_node, kind_of_node)
         kind, column = self._column(left)
         value = self._value(right, kind)
+        self._require_choice(left, value)
         result: sa.ColumnElement[bool] = _COMPARISONS[kind_of_node](column, value)
         return result
 
-    def _column(self, node: exp.Expression) -> tuple[str, sa.ColumnElement[Any]]:
+    def _require_choice(self, column: Node, *values: Any) -> None:
+        """A value that a choice can't have is a slip: the segment would be empty for ever."""
+        settings = self._fields.get(column.name.lower())
+        for value in values:
+            if settings and settings.choices and value not in settings.choices:
+                hint = did_you_mean(value, settings.choices)
+                raise RuleError(f"'{value}' is none of {', '.join(settings.choices)}.{hint}")
+
+    def _column(self, node: Node) -> tuple[str, sa.ColumnElement[Any]]:
         if not isinstance(node, exp.Column):
             _refuse(node)
         if len(node.parts) != 1:
@@ -130,7 +149,7 @@ class Rule:
             case _:
                 return kind, item.as_string()  # dates are kept as ISO text, which sorts rightly
 
-    def _value(self, node: exp.Expression, kind: str) -> Any:
+    def _value(self, node: Node, kind: str) -> Any:
         negative = isinstance(node, exp.Neg)
         literal = node.this if negative else node
         if isinstance(literal, exp.Boolean) and kind == "boolean":
@@ -161,7 +180,7 @@ class Rule:
                 return text
 
 
-def _parse(text: str) -> exp.Expression:
+def _parse(text: str) -> Node:
     if len(text) > LONGEST:
         raise RuleError(f"has {len(text)} characters; {LONGEST} is the most")
     if not text.strip():
@@ -177,8 +196,6 @@ def _parse(text: str) -> exp.Expression:
     found = [statement for statement in statements if statement is not None]
     if len(found) != 1:
         raise RuleError("must be one condition, without a semicolon")
-    if not isinstance(found[0], exp.Expression):
-        raise RuleError("is no condition")
     if found[0].comments or any(node.comments for node in found[0].walk()):
         raise RuleError("comments are not allowed in a rule")
     return found[0]
@@ -204,11 +221,14 @@ def _terse(error: Exception) -> str:
     details = getattr(error, "errors", None)
     if details and details[0].get("description"):
         place = f" near character {details[0]['col']}" if details[0].get("col") else ""
-        return f"can't be read: {tidy(details[0]['description']).rstrip('.')}{place}"
+        what = tidy(details[0]["description"]).rstrip(".")
+        if what.startswith("Required keyword"):
+            what = "something is missing"
+        return f"can't be read: {what}{place}"
     return f"can't be read: {tidy(str(error).splitlines()[0] if str(error) else 'too deep')[:160]}"
 
 
-def _refuse(node: exp.Expression) -> Never:
+def _refuse(node: Node) -> Never:
     raise RuleError(
         f'"{tidy(node.sql(_DIALECT))[:80]}" is not allowed here; rules know = <> < <= > >=, in, like, '
         "between, is null, and, or, not over declared fields"

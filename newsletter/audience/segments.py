@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from newsletter.audience.rules import Rule
 from newsletter.config import FieldSettings
@@ -129,7 +129,6 @@ class _Reader:
         key = table.get("key")
         if not isinstance(key, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
             self._fail(i, 'needs a `key` of a-z, 0-9 and hyphens, e.g. key = "ai-teams"', "key")
-        assert isinstance(key, str)
         if key == "all":
             self._fail(i, '"all" is reserved: it stands for everybody', "key")
         name = table.get("name", key)
@@ -158,7 +157,7 @@ class _Reader:
         except RuleError as error:
             self._fail(i, f'the rule of "{key}": {error.message}', "rule")
 
-    def _fail(self, i: int, message: str, key: str | None = None) -> Any:
+    def _fail(self, i: int, message: str, key: str | None = None) -> Never:
         start = self.starts[i] if i < len(self.starts) else 1
         end = self.starts[i + 1] if i + 1 < len(self.starts) else len(self.lines) + 1
         line = start

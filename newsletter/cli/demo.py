@@ -12,6 +12,7 @@ import http.client
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -91,7 +92,7 @@ def _run(workspace: Workspace, base_url: str) -> None:
         workspace.approve(issue, plan=plan.hash)
         status = workspace.start(issue)
         if issue == _NOW:
-            print_plan(workspace, plan)
+            print_plan(workspace, plan, most=8)
         accepted = status["states"]["accepted"]
         out.print(f"{issue}: {accepted} mails in the outbox, {status['rate']:,.0f} a second.")
     again = workspace.start(_NOW)
@@ -110,7 +111,7 @@ def _run(workspace: Workspace, base_url: str) -> None:
     )
 
     _step(6, "Report", "What came back.")
-    print_report(workspace.report(_NOW))
+    print_report(workspace.report(_NOW), most=6)
     report = workspace.root / "report.html"
     report.write_text(workspace.report_page(_NOW), "utf-8")
     preview = workspace.preview(_NOW)[0]
@@ -123,9 +124,12 @@ def _run(workspace: Workspace, base_url: str) -> None:
         ("a mail as it was sent", mail),
     ):
         out.print(f"  {words}\n    {path}", markup=False)
+    command = (
+        "newsletter" if shutil.which("newsletter") else Path(sys.executable).with_name("newsletter")
+    )
     out.print(
-        f"\nGo on in that workspace:\n  cd {workspace.root}\n  newsletter issue coverage {_NOW}\n"
-        f"  newsletter issue assemble 2026-W49\n  newsletter serve",
+        f"\nGo on in that workspace:\n  cd {workspace.root}\n  {command} issue coverage {_NOW}\n"
+        f"  {command} issue assemble 2026-W49\n  {command} serve",
         markup=False,
     )
 
@@ -136,27 +140,27 @@ def _step(number: int, title: str, words: str) -> None:
 
 @contextmanager
 def _serving(folder: Path) -> Iterator[str]:
-    """`newsletter serve` on a free port, in a process of its own; yields its address."""
-    command = [
-        sys.executable,
-        "-m",
-        "newsletter",
-        "--workspace",
-        str(folder),
-        "serve",
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        try:
+    """`newsletter serve` in a process of its own; yields its address.
+
+    On its usual port where that is free, so that the demo's links work again later, with
+    `newsletter serve` in the workspace; else on any.
+    """
+    command = [sys.executable, "-m", "newsletter", "--workspace", str(folder), "serve", "--port"]
+    for port, errors in (("8000", subprocess.DEVNULL), ("0", None)):
+        with subprocess.Popen(  # noqa: S603
+            [*command, port], stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line.startswith("listening on "):
-                raise RefusedError("the server of the demo did not start; see above")
-            yield line.removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+                continue
+            try:
+                yield line.removeprefix("listening on ").strip()
+            finally:
+                process.terminate()
+                process.wait(timeout=20)
+            return
+    raise RefusedError("the server of the demo did not start; see above")
 
 
 @dataclass

@@ -98,7 +98,7 @@ def command_tree() -> dict[str, Any]:
     found: dict[str, Any] = {}
     context = click.Context(cli)
     for name in _COMMANDS:
-        command = cli.get_command(context, name)  # type: ignore[attr-defined]
+        command = cli.get_command(context, name)
         found[name] = command
         if isinstance(command, click.Group):
             found |= {f"{name} {sub}": one for sub, one in command.commands.items()}

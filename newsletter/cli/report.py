@@ -41,8 +41,8 @@ def report(workspace: Workspace, issue_id: str, as_json: bool, html: Path | None
     print_report(figures)
 
 
-def print_report(figures: dict[str, Any]) -> None:
-    """The figures as tables: actions first."""
+def print_report(figures: dict[str, Any], *, most: int | None = None) -> None:
+    """The figures as tables: actions first. `most` bounds the lines of each."""
     out.print(
         f"[bold]{figures['issue_id']}[/bold]  {figures['subject']}  · sent {figures['sent_at']}"
     )
@@ -64,7 +64,7 @@ def print_report(figures: dict[str, Any]) -> None:
                 one["done"],
                 one["not_for_me"],
             ]
-            for one in figures["actions"]
+            for one in figures["actions"][:most]
         ],
     )
     for title, key, name in (("Segments", "segments", "name"), ("Editions", "editions", "lens")):
@@ -79,11 +79,16 @@ def print_report(figures: dict[str, Any]) -> None:
                     one["clicks"]["readers"],
                     one["done"],
                 ]
-                for one in figures[key]
+                for one in figures[key][: None if key == "segments" else most]
             ],
         )
     table(
         "Links",
         ["Link", ("Human", "right"), ("Raw", "right")],
-        [[one["url"], one["human"], one["raw"]] for one in figures["links"]],
+        [[one["url"], one["human"], one["raw"]] for one in figures["links"][:most]],
     )
+    longest = max(len(figures[key]) for key in ("actions", "editions", "links"))
+    if most and longest > most:
+        out.print(
+            f"(the first {most} of each; all of them: newsletter report {figures['issue_id']})"
+        )

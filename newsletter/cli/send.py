@@ -48,8 +48,8 @@ def plan(workspace: Workspace, issue_id: str, transport: str | None, as_json: bo
     err.print(f"Next: newsletter send approve {issue_id} --plan {made.hash}")
 
 
-def print_plan(workspace: Workspace, made: Plan) -> None:
-    """The plan as a table with its sums."""
+def print_plan(workspace: Workspace, made: Plan, *, most: int | None = None) -> None:
+    """The plan as a table with its sums. `most` bounds the lines."""
     table(
         f"Plan {made.hash} of {made.issue}, by {made.transport}",
         [
@@ -69,9 +69,11 @@ def print_plan(workspace: Workspace, made: Plan) -> None:
                 size(line.bytes),
                 size(line.message_bytes),
             ]
-            for line in made.editions
+            for line in made.editions[:most]
         ],
     )
+    if most and len(made.editions) > most:
+        out.print(f"… and {len(made.editions) - most} smaller editions")
     out.print(
         f"{made.candidates:,} people: {made.deliveries:,} get a mail, {excluded(made.excluded)}; "
         f"{len(made.editions)} editions"

@@ -229,10 +229,10 @@ class _Report:
                 },
             )
             one["readers"] += got.get((row.mailing, row.edition), 0)
-        for row in said:
-            action = where.get((row.mailing, row.edition, row.ref))
+        for answer in said:
+            action = where.get((answer.mailing, answer.edition, answer.ref))
             if action:
-                found[action][row.kind] += row.people
+                found[action][answer.kind] += answer.people
         return sorted(found.values(), key=lambda one: (-one["done"], -one["readers"], one["id"]))
 
     def _people_by_edition(self) -> dict[tuple[int, int], int]:

@@ -33,6 +33,10 @@ pieces = st.one_of(
             "**Why it matters:** because", "**bold** text", "- item", "* item", "1. one", "---",
             "\\# escaped", "see https://example.com/a?b=1&c=2.", "[Ledger](https://example.com/x)",
             "## Our Take {}", "(via [Ledger](https://example.com/y))", "{for: execs}", "\\", "#",
+            "  - an item below", "1. Execs: decide", "- [ ] Everyone: read", "☐ AI teams: go", "Execs",
+            "Deadline: Friday", "AI teams: do both:", "=====", "> quoted", "# **Loud**", "🔎 Our Take",
+            "a line that a mail program broke in the middle of its sentence, long", "and its end.",
+            "[ ] - 1. x", "=== x",
         ]
     ),
 )  # fmt: skip

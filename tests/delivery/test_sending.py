@@ -161,9 +161,9 @@ def test_start_refuses_when_what_was_approved_has_changed(local: Workspace, file
     )
     assert changed != text
     path.write_text(changed, "utf-8")
-    with Workspace(local.root) as later:
-        with pytest.raises(RefusedError, match="changed after it was planned"):
-            later.start(ISSUE)
+    later = Workspace(local.root)
+    with later, pytest.raises(RefusedError, match="changed after it was planned"):
+        later.start(ISSUE)
     assert not outbox(local)
 
 
