@@ -95,9 +95,11 @@ class BriefSettings(_Table):
     labels: dict[str, list[str]] = Field(default_factory=dict)
     not_audiences: list[str] = Field(default=["Deadline", "Note", "Tip", "Update"])
     everyone: list[str] = Field(
-        default=["Everyone", "Everybody", "All", "All readers", "All teams"]
-        + ["Everyone else", "Everybody else"]
-    )
+        default=[
+            "Everyone", "Everybody", "All", "All readers", "All teams",
+            "Everyone else", "Everybody else",
+        ]
+    )  # fmt: skip
 
     @field_validator("labels")
     @classmethod

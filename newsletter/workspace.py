@@ -10,9 +10,7 @@ import getpass
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +30,7 @@ from newsletter.audience import (
     load_segments,
     log,
     parse_address,
+    reason_against,
     remove_members,
     segments_of,
     sendable_groups,
@@ -44,7 +43,7 @@ from newsletter.briefs import (
     read_brief,
     read_text,
 )
-from newsletter.config import FILE, Settings, load
+from newsletter.config import Settings, load
 from newsletter.db import Database
 from newsletter.delivery import (
     ArchivePage,
@@ -66,12 +65,10 @@ from newsletter.delivery import (
 )
 from newsletter.editions import (
     Composer,
-    Edition,
     Renderer,
-    Skeleton,
     Templates,
-    encode,
-    fill,
+    labels_view,
+    publication_view,
 )
 from newsletter.editions import Envelope as MailHeaders
 from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
@@ -90,11 +87,11 @@ from newsletter.issues import (
     load_issue,
     replace_file,
 )
+from newsletter.proofs import Proofs
 from newsletter.reports import issue_report
 from newsletter.text import did_you_mean, slugify
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
-_SAMPLE_PARTS = (FILE, "templates", "issues", "subscribers")
 TRANSPORTS = ("outbox",)
 
 
@@ -184,6 +181,10 @@ class Workspace:
     @cached_property
     def stamper(self) -> Stamper:
         return Stamper(self.keyring, self.settings.publication.zone)
+
+    @cached_property
+    def proofs(self) -> Proofs:
+        return Proofs(self.stamper)
 
     @property
     def names(self) -> dict[str, str]:
@@ -355,8 +356,6 @@ class Workspace:
 
     def explain(self, email: str, issue: str) -> Explanation:
         """Which action of each brief this reader gets, and why."""
-        from newsletter.audience import reason_against
-
         loaded = self.issue(issue)
         with self.database.read() as connection:
             person = find(connection, email)
@@ -413,72 +412,22 @@ class Workspace:
         planned = self.editions(loaded, list(groups) or [()])
         with self.database.write() as connection:
             store_editions(connection, [one.edition for one in planned], datetime.now(UTC))
-        folder = self.root / "var" / "preview" / loaded.id
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        files: list[Path] = []
-        entries: list[dict[str, Any]] = []
-        for one in planned:
-            people = sum(groups[reader] for reader in one.readers)
-            edition = one.edition
-            values = self._test_values(edition)
-            stem = slugify(edition.lens or "everybody") + f"-{edition.id[:6]}"
-            html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
-            html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
-            text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
-            files += [html, text]
-            entries.append(
-                {
-                    "edition": edition.id,
-                    "lens": edition.lens,
-                    "segments": [
-                        self.names[key]
-                        for key in self.segments.keys
-                        if any(key in reader for reader in one.readers)
-                    ],
-                    "recipients": people,
-                    "bytes": edition.html_bytes,
-                    "subject": edition.subject,
-                    "html_file": html.name,
-                    "text_file": text.name,
-                }
-            )
-        entries.sort(key=lambda entry: -entry["recipients"])
-        index = folder / "index.html"
-        page = self.page("preview.html.j2", issue_id=loaded.id, editions=entries)
-        index.write_text(page, "utf-8")
-        return [index, *sorted(files)]
+        return self.proofs.write(
+            self.root / "var" / "preview" / loaded.id,
+            planned,
+            groups,
+            self.names,
+            lambda **values: self.page("preview.html.j2", issue_id=loaded.id, **values),
+        )
 
     def page(self, name: str, **values: Any) -> str:
         """A web page from the workspace's templates."""
-        publication = self.settings.publication
-        from newsletter.editions import Labels, PublicationView
-
-        labels = self.settings.labels
         return self.templates.render(
             name,
-            publication=PublicationView(
-                publication.name,
-                publication.tagline,
-                publication.base_url,
-                publication.postal_address,
-            ),
-            labels=Labels(labels.take, labels.why, labels.action),
-            language=publication.language,
+            publication=publication_view(self.settings),
+            labels=labels_view(self.settings),
+            language=self.settings.publication.language,
             **values,
-        )
-
-    def _test_values(self, edition: Edition, to: str = "you@example.com") -> dict[str, str]:
-        now = datetime.now(UTC)
-        return self.stamper.values(
-            0,
-            0,
-            to=to_header("", to),
-            consent_at=now,
-            consent_source="preview",
-            created_at=now,
-            tokens=self.keyring.test_tokens(edition.id),
         )
 
     # -- sending ---------------------------------------------------------------------------------
@@ -609,12 +558,7 @@ class Workspace:
         edition = self.editions(loaded, [reader])[0].edition
         with self.database.write() as connection:
             store_editions(connection, [edition], datetime.now(UTC))
-        skeleton = Skeleton.cut(edition.message, edition.nonce)
-        values = self._test_values(edition, address.mailbox)
-        message = skeleton.splice(
-            {(name, context): encode(values[name], context) for name, context in skeleton.keys}  # type: ignore[arg-type]
-        )
-        envelope = Envelope(0, int(datetime.now(UTC).timestamp() * 1000), address.mailbox, message)
+        envelope = self.proofs.message(edition, address.mailbox)
         transport = self.transport()
         try:
             transport.check()
@@ -654,35 +598,6 @@ def _refuse_errors(parsed: ParsedBrief) -> None:
     for finding in parsed.findings:
         if finding.blocks:
             raise RefusedError(finding.message, file=finding.file, line=finding.line)
-
-
-def sample() -> Path:
-    """The sample publication: package data in an installation, the repository's root in a clone."""
-    package = Path(__file__).parent
-    carried = package / "_sample"
-    return carried if carried.is_dir() else package.parent
-
-
-def init(folder: Path) -> Path:
-    """Make a new workspace from the sample publication. Raises RefusedError when one is there."""
-    folder = folder.resolve()
-    if (folder / FILE).exists():
-        raise RefusedError(f"{folder} is a workspace already")
-    clash = [part for part in _SAMPLE_PARTS if (folder / part).exists()]
-    if clash:
-        raise RefusedError(f"{folder} holds {', '.join(clash)} already; choose an empty folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in _SAMPLE_PARTS:
-            source = sample() / part
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns(".*"))
-            else:
-                shutil.copy2(source, folder / part)
-        (folder / ".gitignore").write_text("/var/\n", "utf-8")
-    except OSError as error:
-        raise RefusedError(f"{folder} can't be written: {error.strerror}") from error
-    return folder
 
 
 def _user() -> str:

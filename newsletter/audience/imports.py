@@ -7,6 +7,7 @@ nothing the second time.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ from typing import Any, TextIO
 import sqlalchemy as sa
 
 from newsletter.audience.addresses import Address, AddressError, parse_address
-from newsletter.audience.people import add_memberships, log, memberships
+from newsletter.audience.people import add_memberships, log, memberships, suppression_holds
 from newsletter.audience.segments import Segments
 from newsletter.config import FieldSettings
 from newsletter.db import Database
@@ -25,6 +26,7 @@ from newsletter.errors import InputError
 from newsletter.text import did_you_mean, fold, tidy
 
 CHUNK = 5_000  #: rows a transaction; bounds memory and keeps other writers waiting under a second
+MOST_NOTICES = 20  #: columns without use that are named one by one
 LONGEST_VALUE = 500  #: characters of a name or field
 _KNOWN = ("email", "name", "segments", "status", "consent_at", "consent_source", "language")
 _ALSO_EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
@@ -68,19 +70,27 @@ class _Row:
     segments: tuple[str, ...]
     counted: bool = True  # false for a further row of an address that an earlier chunk had
 
+    @property
+    def leaves(self) -> bool:
+        return self.values.get("status") == "unsubscribed"
+
     def merged_with(self, later: _Row) -> _Row:
-        """A later row of the same address adds its segments and fills what was empty."""
+        """A later row of the same address adds its segments and fills what was empty; a wish to
+        leave holds, whichever row has it."""
+        values = {**later.values, **self.values}
+        if later.leaves:
+            values["status"] = "unsubscribed"
         return _Row(
             self.line,
             self.address,
-            {**later.values, **self.values},
+            values,
             {**later.fields, **self.fields},
             tuple(dict.fromkeys((*self.segments, *later.segments))),
             self.counted,
         )
 
 
-class _BadRow(ValueError):
+class _RowError(ValueError):
     pass
 
 
@@ -94,7 +104,7 @@ class Importer:
         fields: Mapping[str, FieldSettings],
         *,
         actor: str = "import",
-        progress: Callable[[int], None] = lambda rows: None,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
         self.database = database
         self.segments = segments
@@ -116,12 +126,17 @@ class Importer:
         _require_text(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = _reader(file, path)
-            columns = self._columns(next(reader, []), path)
+            try:
+                header = next(reader, [])
+            except csv.Error as error:
+                raise InputError(f"can't be read as CSV: {error}", file=str(path), line=1) from None
+            columns = self._columns(header, path)
             with _Rejects(rejects) as refused:
                 self._refused = refused
                 for rows in self._chunks(reader, columns):
                     self._store(rows, f"import:{path.name}")
-                    self.progress(self.result.rows)
+                    if self.progress:
+                        self.progress(self.result.rows)
         if refused.count:
             self.result.rejects_file = str(rejects)
         self.result.notices += [
@@ -138,6 +153,8 @@ class Importer:
         """What each column means; None for those that are not used."""
         names = [fold(name).replace(" ", "_") for name in header]
         columns: list[str | None] = []
+        options = [*_KNOWN, *self.fields]
+        unused = 0
         for name, written in zip(names, header, strict=True):
             if name.replace("_", " ") in _ALSO_EMAIL and "email" not in columns:
                 columns.append("email")
@@ -145,13 +162,17 @@ class Importer:
                 columns.append(name)
             else:
                 columns.append(None)
-                options = [*_KNOWN, *self.fields]
+                unused += 1
+                if unused > MOST_NOTICES:
+                    continue
                 hint = did_you_mean(name, options)
                 again = " again" if name in columns else ""
                 self.result.notices.append(
                     f'column "{tidy(written)}"{again} is not used.{hint} '
                     "Declare it under [fields] in newsletter.toml to keep it."
                 )
+        if unused > MOST_NOTICES:
+            self.result.notices.append(f"{unused - MOST_NOTICES:,} more columns are not used")
         if "email" not in columns:
             there = ", ".join(f'"{tidy(name)}"' for name in header[:12]) or "none"
             raise InputError(
@@ -162,14 +183,12 @@ class Importer:
             )
         return columns
 
-    def _chunks(
-        self, reader: Iterator[list[str]], columns: list[str | None]
-    ) -> Iterator[list[_Row]]:
+    def _chunks(self, reader: Any, columns: list[str | None]) -> Iterator[list[_Row]]:
         chunk: dict[str, _Row] = {}
         for line, cells in self._lines(reader):
             try:
                 row = self._row(line, cells, columns)
-            except (_BadRow, AddressError) as problem:
+            except (_RowError, AddressError) as problem:
                 self._refuse(line, str(problem), cells)
                 continue
             key = row.address.key
@@ -183,7 +202,7 @@ class Importer:
                 chunk = {}
         yield list(chunk.values())
 
-    def _lines(self, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    def _lines(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
         """(line on which it begins, cells) of every row that is not blank."""
         line = 2
         while True:
@@ -193,25 +212,35 @@ class Importer:
                 return
             except csv.Error as error:
                 self.result.rows += 1
-                self._refuse(line, f"can't be read as CSV: {error}", [])
+                last = reader.line_num
+                lines = f"lines {line} to {last}" if last > line else "this line"
+                self._refuse(
+                    line, f"{lines} can't be read as CSV ({error}); is a quote not closed?", []
+                )
                 continue
             finally:
-                begins, line = line, reader.line_num + 1  # type: ignore[attr-defined]
+                begins, line = line, reader.line_num + 1
             if any(cell.strip() for cell in cells):
                 self.result.rows += 1
                 yield begins, cells
 
     def _row(self, line: int, cells: list[str], columns: list[str | None]) -> _Row:
         if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-            raise _BadRow(f"has {len(cells)} cells, the first line names {len(columns)}")
+            raise _RowError(f"has {len(cells)} cells, the first line names {len(columns)}")
         given = {
             name: tidy(cell) for name, cell in zip(columns, cells, strict=False) if name is not None
         }
+        for name, cell in zip(columns, cells, strict=False):
+            if name != "email" and "@" in cell and "\n" in cell.strip():
+                over = cell.strip().count("\n") + 1
+                raise _RowError(
+                    f"a cell runs over {over} lines and holds an address; is a quote not closed?"
+                )
         raw = dict(zip(columns, cells, strict=False)).get("email", "")
         address = parse_address(raw or "")
         for name, value in given.items():
             if len(value) > LONGEST_VALUE:
-                raise _BadRow(f"{name} has {len(value)} characters; {LONGEST_VALUE} is the most")
+                raise _RowError(f"{name} has {len(value)} characters; {LONGEST_VALUE} is the most")
         values: dict[str, Any] = {
             name: given[name] for name in ("name", "language", "consent_source") if given.get(name)
         }
@@ -219,7 +248,7 @@ class Importer:
             status = _STATUS.get(given["status"].lower())
             if status is None:
                 known = ", ".join(_STATUS)
-                raise _BadRow(f'status "{given["status"]}" is none of {known}')
+                raise _RowError(f'status "{given["status"]}" is none of {known}')
             values["status"] = status
         if given.get("consent_at"):
             values["consent_at"] = _time(given["consent_at"])
@@ -236,7 +265,7 @@ class Importer:
             key = self._segment_keys.get(fold(label))
             if key is None:
                 hint = did_you_mean(label, [segment.name for segment in self.segments])
-                raise _BadRow(f'"{label}" is no segment.{hint}')
+                raise _RowError(f'"{label}" is no segment.{hint}')
             if not self.segments.get(key).manual:
                 self._note(
                     f'"{label}" has a rule, which decides who is in it; the column was not used'
@@ -262,7 +291,9 @@ class Importer:
             keys = [row.address.key for row in rows]
             suppressed = set(
                 connection.scalars(
-                    sa.select(suppression.c.address_key).where(suppression.c.address_key.in_(keys))
+                    sa.select(suppression.c.address_key).where(
+                        suppression.c.address_key.in_(keys), suppression_holds(now)
+                    )
                 )
             )
             known = {
@@ -325,11 +356,7 @@ _UPDATE = (
 
 def _stays_away(person: sa.Row[Any] | None, row: _Row) -> bool:
     """Who left is brought back by their own wish only, never by a file."""
-    return (
-        person is not None
-        and person.status == "unsubscribed"
-        and row.values.get("status") != "unsubscribed"
-    )
+    return person is not None and person.status == "unsubscribed" and not row.leaves
 
 
 def _new(row: _Row, source: str, now: datetime) -> dict[str, Any]:
@@ -349,9 +376,15 @@ def _new(row: _Row, source: str, now: datetime) -> dict[str, Any]:
 
 
 def _merged(row: _Row, person: sa.Row[Any]) -> dict[str, Any]:
-    """The person's values with those of the row over them; an empty cell takes nothing away."""
-    merged = {name: row.values.get(name) or getattr(person, name) for name in _UPDATED}
-    merged["fields"] = {**person.fields, **row.fields}
+    """The person's values with those of the row over them; an empty cell takes nothing away. A
+    further row of the same file only fills what is empty, as within one chunk."""
+    merged: dict[str, Any] = {}
+    for name in _UPDATED:
+        given, had = row.values.get(name), getattr(person, name)
+        merged[name] = (given or had) if row.counted else (had or given or had)
+    merged["status"] = "unsubscribed" if row.leaves else merged["status"]
+    first, second = (row.fields, person.fields) if row.counted else (person.fields, row.fields)
+    merged["fields"] = {**second, **first}
     return merged
 
 
@@ -418,39 +451,44 @@ def _reader(file: TextIO, path: Path) -> Any:
         raise InputError(
             "begins with an empty line; the first line names the columns", file=str(path), line=1
         )
-    return csv.reader(file, delimiter=delimiter, strict=False)
+    return csv.reader(file, delimiter=delimiter, strict=True)
 
 
 def _time(text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
-    except ValueError:
-        raise _BadRow(f'consent_at "{text}" is no time; write it as 2026-05-03T09:00:00Z') from None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise _RowError(
+            f'consent_at "{text}" is no time; write it as 2026-05-03T09:00:00Z'
+        ) from None
 
 
 def _field(name: str, text: str, settings: FieldSettings) -> Any:
     match settings.type:
         case "number":
             try:
-                return float(text)
+                number = float(text)
             except ValueError:
-                raise _BadRow(f'{name} "{text}" is no number') from None
+                number = math.nan
+            if not math.isfinite(number):
+                raise _RowError(f'{name} "{text}" is no number')
+            return number
         case "boolean":
             known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
             if text.lower() not in known:
-                raise _BadRow(f'{name} "{text}" is neither yes nor no')
+                raise _RowError(f'{name} "{text}" is neither yes nor no')
             return known[text.lower()]
         case "date":
             try:
                 return date.fromisoformat(text).isoformat()
             except ValueError:
-                raise _BadRow(f'{name} "{text}" is no date; write it as 2026-11-24') from None
+                raise _RowError(f'{name} "{text}" is no date; write it as 2026-11-24') from None
         case "choice":
             for choice in settings.choices:
                 if fold(choice) == fold(text):
                     return choice
-            raise _BadRow(
+            raise _RowError(
                 f'{name} "{text}" is none of {", ".join(settings.choices)}.'
                 + did_you_mean(text, settings.choices)
             )

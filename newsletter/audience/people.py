@@ -42,7 +42,7 @@ def why_not(*, now: datetime, consent_required: bool) -> sa.ColumnElement[str | 
     suppressed = (
         sa.exists()
         .where(suppression.c.address_key == subscriber.c.address_key)
-        .where(sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now))
+        .where(suppression_holds(now))
     )
     cases: list[tuple[sa.ColumnElement[bool], str]] = [
         (subscriber.c.status == "unsubscribed", "unsubscribed"),
@@ -54,6 +54,11 @@ def why_not(*, now: datetime, consent_required: bool) -> sa.ColumnElement[str | 
     if consent_required:
         cases.insert(3, (subscriber.c.consent_at.is_(None), "no_consent"))
     return sa.case(*cases, else_=sa.null())
+
+
+def suppression_holds(now: datetime) -> sa.ColumnElement[bool]:
+    """SQL over `suppression`: whether it is still in force."""
+    return sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now)
 
 
 def segment_bits(segments: Segments) -> sa.ColumnElement[int]:

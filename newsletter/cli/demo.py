@@ -31,7 +31,8 @@ from newsletter.cli.report import print_report
 from newsletter.cli.send import print_plan
 from newsletter.cli.show import out, print_findings, summary
 from newsletter.errors import RefusedError
-from newsletter.workspace import Workspace, init
+from newsletter.sample import init
+from newsletter.workspace import Workspace
 
 _PAST, _NOW = "2026-W47", "2026-W48"
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

@@ -17,7 +17,7 @@ def init_command(folder: Path) -> None:
 
     Example: newsletter init my-letter
     """
-    from newsletter.workspace import init
+    from newsletter.sample import init
 
     made = init(folder)
     out.print(

@@ -3,7 +3,7 @@
 Knows editions as bytes with slots; knows no HTML and no briefs.
 """
 
-from newsletter.delivery.engine import Engine, Progress, Stamp, to_header
+from newsletter.delivery.engine import Engine, Progress, Stamp, fill_message, to_header
 from newsletter.delivery.ledger import STATES, Recipient, mailing_row
 from newsletter.delivery.mailings import (
     Audit,
@@ -44,6 +44,7 @@ __all__ = [
     "approve",
     "audit_issue",
     "audit_mailing",
+    "fill_message",
     "load_plan",
     "mailing_row",
     "mailings_of",

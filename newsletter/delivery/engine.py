@@ -172,10 +172,7 @@ class Engine:
             ledger.recover(connection, self.owner, took, datetime.now(UTC))
 
     def _message(self, mailing_id: int, recipient: Recipient, skeleton: Skeleton) -> bytes:
-        values = self.stamp(mailing_id, recipient)
-        return skeleton.splice(
-            {(name, context): encode(values[name], context) for name, context in skeleton.keys}  # type: ignore[arg-type]
-        )
+        return fill_message(skeleton, self.stamp(mailing_id, recipient))
 
     def _finish(self, mailing_id: int) -> dict[str, int]:
         with self.database.write() as connection:
@@ -213,6 +210,13 @@ def _lives(owner: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def fill_message(skeleton: Skeleton, values: Mapping[str, str]) -> bytes:
+    """A message with its slots filled from plain values by slot name."""
+    return skeleton.splice(
+        {(name, context): encode(values[name], context) for name, context in skeleton.keys}  # type: ignore[arg-type]
+    )
 
 
 def to_header(name: str, address: str) -> str:

@@ -193,11 +193,14 @@ class Ledger:
 
 def state_counts(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
     """How many deliveries of a mailing are in each state; every state is named."""
-    counted: dict[str, int] = dict(tuple(row) for row in connection.execute(
+    counted: dict[str, int] = dict(
+        tuple(row)
+        for row in connection.execute(
             sa.select(delivery.c.state, sa.func.count())
             .where(delivery.c.mailing == mailing_id)
             .group_by(delivery.c.state)
-        ))
+        )
+    )
     return {state: counted.get(state, 0) for state in STATES}
 
 

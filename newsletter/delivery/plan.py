@@ -263,11 +263,14 @@ class Planner:
     def _lines(
         self, connection: sa.Connection, mailing_id: int, editions: Sequence[PlannedEdition]
     ) -> None:
-        recipients: dict[int, int] = dict(tuple(row) for row in connection.execute(
+        recipients: dict[int, int] = dict(
+            tuple(row)
+            for row in connection.execute(
                 sa.select(delivery.c.edition, sa.func.count())
                 .where(delivery.c.mailing == mailing_id)
                 .group_by(delivery.c.edition)
-            ))
+            )
+        )
         lines = [
             {
                 "mailing": mailing_id,
@@ -425,12 +428,15 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
 
 def exclusions(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
     """How many people were left out, by reason."""
-    return dict(tuple(row) for row in connection.execute(
+    return dict(
+        tuple(row)
+        for row in connection.execute(
             sa.select(exclusion.c.reason, sa.func.count())
             .where(exclusion.c.mailing == mailing_id)
             .group_by(exclusion.c.reason)
             .order_by(sa.func.count().desc())
-        ))
+        )
+    )
 
 
 def mailings_of(connection: sa.Connection, issue: str) -> list[sa.Row[Any]]:

@@ -3,12 +3,12 @@
 Knows neither recipients nor transports.
 """
 
-from newsletter.editions.compose import Composer, Signature
+from newsletter.editions.compose import Composer, Signature, labels_view, publication_view
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.slots import Skeleton, encode, fill, normalise
 from newsletter.editions.templates import Templates
-from newsletter.editions.view import EditionView, Labels, PublicationView
+from newsletter.editions.view import EditionView
 
 __all__ = [
     "Composer",
@@ -16,17 +16,17 @@ __all__ = [
     "EditionAction",
     "EditionView",
     "Envelope",
-    "Labels",
     "Link",
-    "PublicationView",
     "Renderer",
     "Signature",
     "Skeleton",
     "Templates",
     "encode",
     "fill",
+    "labels_view",
     "mailbox",
     "normalise",
     "one_click_allowed",
+    "publication_view",
     "signature_dict",
 ]

@@ -165,8 +165,8 @@ class Composer:
         archive = self._archive()
         full = signature.full_text or context is None
         return EditionView(
-            publication=self.publication(),
-            labels=self.labels(),
+            publication=publication_view(self.settings),
+            labels=labels_view(self.settings),
             language=signature.language,
             direction="rtl" if signature.language.split("-")[0] in _RIGHT_TO_LEFT else "ltr",
             issue_id=signature.issue,
@@ -188,16 +188,6 @@ class Composer:
             reason=addresses.slot("reason"),
             archive_url=track(archive),
         )
-
-    def publication(self) -> PublicationView:
-        publication = self.settings.publication
-        return PublicationView(
-            publication.name, publication.tagline, publication.base_url, publication.postal_address
-        )
-
-    def labels(self) -> Labels:
-        labels = self.settings.labels
-        return Labels(labels.take, labels.why, labels.action)
 
     def _archive(self) -> str:
         return f"{self.settings.publication.base_url}/issues/{self.issue.id}"
@@ -255,6 +245,19 @@ class Composer:
         """No source text may hold a slot's marker. Raises InputError."""
         if any(f"@@{nonce}" in repr(brief) for brief in self.issue.briefs):
             raise InputError(f"a brief of {self.issue.id} holds the marker @@{nonce}; remove it")
+
+
+def publication_view(settings: Settings) -> PublicationView:
+    """What templates see of the publication."""
+    publication = settings.publication
+    return PublicationView(
+        publication.name, publication.tagline, publication.base_url, publication.postal_address
+    )
+
+
+def labels_view(settings: Settings) -> Labels:
+    """The printed labels, as templates see them."""
+    return Labels(settings.labels.take, settings.labels.why, settings.labels.action)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def resolve(
         because = "no action for the reader's segments and none for everybody"
 
     rejected = tuple(
-        Rejection(action.id, _why_rejected(action, reader, lens, name(lens[0]) if lens else ""))
+        Rejection(action.id, _why_rejected(action, reader, name(lens[0]) if lens else ""))
         for action in brief.actions
         if all(action is not known for known in actions)
     )
@@ -104,7 +104,7 @@ def resolve(
     return Resolved(brief, True, tuple(actions), sections, how, because, lens, rejected)
 
 
-def _why_rejected(action: Action, reader: Sequence[str], lens: Sequence[str], winner: str) -> str:
+def _why_rejected(action: Action, reader: Sequence[str], winner: str) -> str:
     if not action.segments:
         return f"for everybody, and {winner} has an action of its own"
     if not set(action.segments) & set(reader):

@@ -7,10 +7,11 @@ from newsletter.tracking.intake import load_spool
 from newsletter.tracking.lookup import ActionPage, ArchiveEntry, Lookup, Mail, Reader
 from newsletter.tracking.spool import RawEvent, Spool
 from newsletter.tracking.stamp import Stamper
-from newsletter.tracking.tokens import Keyring, Ref
+from newsletter.tracking.tokens import TEST, Keyring, Ref
 from newsletter.tracking.verdicts import judge
 
 __all__ = [
+    "TEST",
     "ActionPage",
     "ArchiveEntry",
     "Keyring",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email
 import email.policy
+import email.utils
 import html
 import unicodedata
+from email.header import decode_header, make_header
 
 import pytest
 from hypothesis import given
@@ -87,9 +89,12 @@ def test_a_normalised_value_is_one_short_clean_line(value: str) -> None:
 def test_names_in_headers_survive(name: str) -> None:
     name = normalise(name)
     raw = spliced(message(), "x", to=mailbox(name, "ada@example.com", "To"))
-    (address,) = parsed(raw)["To"].addresses
-    assert address.addr_spec == "ada@example.com"
-    assert address.display_name.split() == name.split()
+    # the standard library's modern parser keeps the space between encoded words (RFC 2047 §6.2
+    # says that it is not displayed); its older one is right
+    header = str(email.message_from_bytes(raw)["To"])
+    shown, address = email.utils.parseaddr(" ".join(header.split()))
+    assert address == "ada@example.com"
+    assert str(make_header(decode_header(shown))).split() == name.split()
 
 
 def test_a_header_value_with_a_line_break_is_refused() -> None:

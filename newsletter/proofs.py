@@ -1,0 +1,85 @@
+"""Proofs: previews and test mails. Their links work, nothing is counted, nobody is unsubscribed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from newsletter.delivery import Envelope, PlannedEdition, fill_message, to_header
+from newsletter.editions import Edition, Skeleton, fill
+from newsletter.text import slugify
+from newsletter.tracking import TEST, Stamper
+
+
+class Proofs:
+    """Makes proofs of editions with tokens that are marked as a test's."""
+
+    def __init__(self, stamper: Stamper) -> None:
+        self.stamper = stamper
+
+    def message(self, edition: Edition, to: str) -> Envelope:
+        """The edition as a complete message to one address."""
+        now = datetime.now(UTC)
+        skeleton = Skeleton.cut(edition.message, edition.nonce)
+        message = fill_message(skeleton, self._values(edition, to))
+        return Envelope(TEST, int(now.timestamp() * 1000), to, message)
+
+    def write(
+        self,
+        folder: Path,
+        planned: Sequence[PlannedEdition],
+        people: Mapping[tuple[str, ...], int],
+        names: Mapping[str, str],
+        page: Callable[..., str],
+    ) -> list[Path]:
+        """Write editions as HTML and text into an emptied folder; returns an index page, then them.
+
+        `people` counts readers by their set of segments, `names` maps segment keys to names, in
+        order of priority, and `page` renders the index from its `editions`.
+        """
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        files: list[Path] = []
+        entries: list[dict[str, Any]] = []
+        for one in planned:
+            edition = one.edition
+            values = self._values(edition, "you@example.com")
+            stem = f"{slugify(edition.lens or 'everybody')}-{edition.id[:6]}"
+            html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
+            html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
+            text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
+            files += [html, text]
+            read_by = {key for reader in one.readers for key in reader}
+            entries.append(
+                {
+                    "edition": edition.id,
+                    "lens": edition.lens,
+                    "segments": [name for key, name in names.items() if key in read_by],
+                    "recipients": sum(people[reader] for reader in one.readers),
+                    "bytes": edition.html_bytes,
+                    "subject": edition.subject,
+                    "html_file": html.name,
+                    "text_file": text.name,
+                }
+            )
+        entries.sort(key=lambda entry: -entry["recipients"])
+        index = folder / "index.html"
+        index.write_text(page(editions=entries), "utf-8")
+        return [index, *sorted(files)]
+
+    def _values(self, edition: Edition, to: str) -> dict[str, str]:
+        now = datetime.now(UTC)
+        return self.stamper.values(
+            TEST,
+            0,
+            to=to_header("", to),
+            consent_at=now,
+            consent_source="preview",
+            created_at=now,
+            tokens=self.stamper.keyring.test_tokens(edition.id),
+        )
