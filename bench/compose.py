@@ -52,7 +52,7 @@ def run(*, profile: bool = False) -> Result:
 
 def compose(folder: Path, chosen: list[Reader]) -> tuple[float, list[int]]:
     """Milliseconds for one whole composition, and the bytes of HTML of each edition."""
-    from newsletter.workspace import Workspace
+    from newsletter import Workspace
 
     begun = time.perf_counter()
     with Workspace(folder) as workspace:

@@ -71,8 +71,8 @@ def run(**_: Any) -> Result:
 
 def sources() -> list[str]:
     """The MJML of sixteen editions of the sample issue."""
+    from newsletter import Workspace
     from newsletter.editions.render import MAIL
-    from newsletter.workspace import Workspace
 
     with workspace_folder() as folder:
         chosen = readers(folder, EDITIONS)

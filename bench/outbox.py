@@ -83,7 +83,7 @@ def _bare(sizes: list[int]) -> float:
 
 def _main(folder: str) -> dict[str, Any]:
     """In a new process: the whole way of one issue, each step timed."""
-    from newsletter.workspace import Workspace
+    from newsletter import Workspace
 
     source = people.write(Path(folder) / "people.csv", PEOPLE)
     with Workspace(folder, actor="bench") as workspace:

@@ -21,7 +21,7 @@ Reader = tuple[str, ...]  #: keys of the segments that a reader is in
 @contextmanager
 def workspace_folder() -> Iterator[Path]:
     """A new workspace in the system's temporary folder (TMPDIR); gone afterwards."""
-    from newsletter.workspace import init
+    from newsletter import init
 
     with tempfile.TemporaryDirectory(prefix="newsletter-bench-") as folder:
         yield init(Path(folder) / "publication")
@@ -29,16 +29,18 @@ def workspace_folder() -> Iterator[Path]:
 
 def readers(folder: Path, most: int) -> list[Reader]:
     """As many sets of segments with a signature of their own, the smallest sets first."""
-    from newsletter.workspace import Workspace
+    from newsletter import Workspace
 
     with Workspace(folder) as workspace:
         composer = workspace.composer(workspace.issue(ISSUE))
         keys = workspace.segments.keys
         sets = chain.from_iterable(combinations(keys, size) for size in range(len(keys) + 1))
-        distinct = {composer.signature(reader): reader for reader in reversed(list(sets))}
+        distinct: dict[object, Reader] = {}
+        for reader in sets:
+            distinct.setdefault(composer.signature(reader), reader)
     if len(distinct) < most:
         raise SystemExit(f"{ISSUE} has {len(distinct)} editions; the benchmark needs {most}")
-    return list(reversed(distinct.values()))[:most]
+    return list(distinct.values())[:most]
 
 
 def in_new_process(module: str, *arguments: str, given: Any = None) -> Any:

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from newsletter import Workspace, init
 from newsletter.db.schema import delivery, edition_action, link, mailing, mailing_edition
 from newsletter.tracking.spool import RawEvent
-from newsletter.workspace import Workspace, init
 
 ISSUE, SEGMENT = "2026-W48", "ai-teams"
 SENT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
@@ -56,13 +56,13 @@ def main() -> None:
             ).read_text("utf-8")
             report = _report(workspace)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
-        wide = _shot(browser, mail, 700, 1150)
-        narrow = _shot(browser, mail, 375, 1150)
+        wide = _shot(browser, mail, 700, 1156)
+        narrow = _shot(browser, mail, 375, 1156)
         both = Image.new("RGB", (wide.width + _GAP + narrow.width, wide.height), _CANVAS)
         both.paste(wide, (0, 0))
         both.paste(narrow, (wide.width + _GAP, 0))
         _keep(both, "mail.png")
-        _keep(_shot(browser, report, 1100, 1000), "report.png")
+        _keep(_shot(browser, report, 1100, 980), "report.png")
         browser.close()
 
 
@@ -79,11 +79,10 @@ def _shot(browser: Browser, html: str, width: int, height: int) -> Image.Image:
 
 
 def _keep(picture: Image.Image, name: str) -> None:
-    """Write a picture with 64 colours of its own."""
+    """Write a picture with 256 colours of its own; flat surfaces keep theirs exactly."""
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / name
-    colours = picture.quantize(64, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    colours.save(path, optimize=True)
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
     if size > MOST_BYTES:
         sys.exit(f"{path} has {size:,} bytes; {MOST_BYTES:,} is the most")

@@ -127,7 +127,7 @@ class Importer:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = _reader(file, path)
             try:
-                header = next(reader, [])
+                header: list[str] = next(reader, [])
             except csv.Error as error:
                 raise InputError(f"can't be read as CSV: {error}", file=str(path), line=1) from None
             columns = self._columns(header, path)

@@ -40,6 +40,12 @@ _MIRRORED: Mapping[type[Node], type[Node]] = {
     exp.GTE: exp.LTE,
 }
 
+# What a condition may consist of: anything else that sqlglot reads into a node would be lost.
+_UNDERSTOOD = {
+    "this", "expression", "expressions", "low", "high", "negate", "query", "is_string",
+    "table", "db", "catalog",
+}  # fmt: skip
+
 _BUILT_IN: Mapping[str, tuple[str, sa.ColumnElement[Any]]] = {
     "email": ("text", subscriber.c.address_key),
     "domain": ("text", subscriber.c.domain),
@@ -67,6 +73,13 @@ class Rule:
         return f"Rule({self.text!r})"
 
     def _condition(self, node: Node) -> sa.ColumnElement[bool]:
+        if unknown := {name for name, value in node.args.items() if value} - _UNDERSTOOD:
+            raise RuleError(f"`{min(unknown)}` is not allowed in a rule")
+        if node.args.get("negate"):  # `not like`; sqlglot puts a Not around its other negations
+            return sa.not_(self._positive(node))
+        return self._positive(node)
+
+    def _positive(self, node: Node) -> sa.ColumnElement[bool]:
         match node:
             case exp.Paren():
                 return self._condition(node.this)
@@ -88,14 +101,7 @@ class Rule:
                 low, high = (self._value(node.args[end], kind) for end in ("low", "high"))
                 return column.between(low, high)
             case exp.Like() | exp.ILike():
-                kind, column = self._column(node.this)
-                pattern = self._value(node.expression, kind)
-                if kind not in ("text", "choice") or not isinstance(pattern, str):
-                    raise RuleError("`like` compares a text field with a text such as '%engineer%'")
-                # SQLite and PostgreSQL differ in what LIKE does to case and to a backslash; here
-                # case never matters, and a backslash is one.
-                literal = pattern.lower().replace("\\", "\\\\")
-                return sa.func.lower(column).like(literal, escape="\\")
+                return self._like(node)
             case exp.Column() | exp.Boolean():
                 kind, column = self._column(node)
                 if kind == "boolean":
@@ -106,6 +112,15 @@ class Rule:
             case _ if type(node) in _COMPARISONS:
                 return self._comparison(node)
         return _refuse(node)
+
+    def _like(self, node: Node) -> sa.ColumnElement[bool]:
+        """SQLite and PostgreSQL differ in what LIKE does to case and to a backslash; here case never
+        matters, and a backslash is one."""
+        kind, column = self._column(node.this)
+        if kind not in ("text", "choice"):
+            raise RuleError(f"`like` compares texts; this field is a {kind}")
+        pattern = self._value(node.expression, kind).lower().replace("\\", "\\\\")
+        return sa.func.lower(column).like(pattern, escape="\\")
 
     def _comparison(self, node: Node) -> sa.ColumnElement[bool]:
         left, right, kind_of_node = node.this, node.expression, type(node)

@@ -13,6 +13,7 @@ from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal
 
 from newsletter.briefs import Action
@@ -56,7 +57,7 @@ class Signature:
     content: str  #: hash of the briefs' texts and of the publication's own words
     templates: str  #: hash of the templates
 
-    @property
+    @cached_property
     def nonce(self) -> str:
         """Ten characters that mark this edition's slots; nobody can write them into a brief
         beforehand, since they depend on the brief."""
@@ -76,6 +77,7 @@ class Composer:
         self.names = names
         self.templates = templates
         self.day = issue.day or date.today()  # noqa: DTZ011  (a special issue without a date)
+        self._source = "\n".join(repr(brief) for brief in issue.briefs)
         self._content = self._hash_content()
 
     def _hash_content(self) -> str:
@@ -84,7 +86,7 @@ class Composer:
             publication.model_dump(),
             labels.model_dump(),
             self.settings.sender.model_dump(),
-            [repr(brief) for brief in self.issue.briefs],
+            self._source,
             sorted(self.names.items()),
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -243,7 +245,7 @@ class Composer:
 
     def refuse_nonce(self, nonce: str) -> None:
         """No source text may hold a slot's marker. Raises InputError."""
-        if any(f"@@{nonce}" in repr(brief) for brief in self.issue.briefs):
+        if f"@@{nonce}" in self._source:
             raise InputError(f"a brief of {self.issue.id} holds the marker @@{nonce}; remove it")
 
 

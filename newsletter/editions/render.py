@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Never
 
 import cssutils
@@ -31,6 +31,9 @@ MAIL = "issue.mjml.j2"
 TEXT = "issue.txt.j2"
 PAGE = "web/issue.html.j2"
 _POSITION = re.compile(r"position (\d+):(\d+)")
+# Style sheets that hold under a condition can't stand in attributes: media queries, and what only
+# Outlook.com's dark mode selects.
+_CONDITIONAL = ("@media", "[data-ogs")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -207,10 +210,36 @@ def to_html(source: str) -> str:
 
 
 class _Inliner(premailer.Premailer):  # type: ignore[misc]
-    """premailer with a CSS parser that never fetches anything."""
+    """premailer with a CSS parser that never fetches anything, and that reads a style sheet once:
+    all editions of an issue have the same one, and reading it took more than half of the time."""
+
+    def __init__(self, html: lxml.etree._Element | None = None) -> None:
+        _css_parser()
+        super().__init__(
+            html,
+            keep_style_tags=True,
+            strip_important=False,
+            disable_validation=True,
+            allow_network=False,
+            remove_classes=False,
+            include_star_selectors=False,
+            align_floating_images=False,
+            cssutils_logging_level=logging.CRITICAL,
+        )
 
     def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:
-        return _parse_css(css_body, validate)
+        return _css_parser().parseString(css_body, validate=validate)
+
+    def _parse_style_rules(self, css_body: str, ruleset_index: int) -> tuple[list[Any], list[Any]]:
+        return _style_rules(css_body, ruleset_index)
+
+
+@lru_cache(maxsize=64)
+def _style_rules(css_body: str, ruleset_index: int) -> tuple[list[Any], list[Any]]:
+    rules: tuple[list[Any], list[Any]] = premailer.Premailer._parse_style_rules(
+        _Inliner(), css_body, ruleset_index
+    )
+    return rules
 
 
 def _refuse_to_fetch(url: str) -> Never:
@@ -220,31 +249,22 @@ def _refuse_to_fetch(url: str) -> Never:
 @cache
 def _css_parser() -> Any:
     cssutils.log.setLevel(logging.CRITICAL)  # it warns of every property it does not know
+    # premailer has inline styles validated whatever it is told; without profiles there is nothing
+    # to validate against, which saves 130 ms of compiling patterns in every process.
+    cssutils.profile.removeProfile(all=True)
     # What cssutils would shorten, some mail clients then misread: "#FFF", "0" without a unit.
     cssutils.ser.prefs.minimizeColorHash = False
     cssutils.ser.prefs.omitLastSemicolon = True
     return cssutils.CSSParser(fetcher=_refuse_to_fetch, validate=False)
 
 
-@cache
-def _parse_css(css_body: str, validate: bool) -> Any:
-    return _css_parser().parseString(css_body, validate=validate)
-
-
 def inlined(html: str) -> lxml.etree._ElementTree:
     """Styles into style attributes; the style tags stay for media queries."""
-    _css_parser()
     tree = lxml.html.document_fromstring(html).getroottree()
-    _Inliner(
-        tree.getroot(),
-        keep_style_tags=True,
-        strip_important=False,
-        disable_validation=True,
-        allow_network=False,
-        remove_classes=False,
-        include_star_selectors=False,
-        cssutils_logging_level=logging.CRITICAL,
-    ).transform()
+    for style in tree.iter("style"):
+        if (style.text or "").lstrip().startswith(_CONDITIONAL):
+            style.set("data-premailer", "ignore")  # premailer takes the mark off again
+    _Inliner(tree.getroot()).transform()
     return tree
 
 
@@ -275,6 +295,3 @@ def clean_text(text: str) -> str:
     """No blanks at line ends, at most one blank line in a row, one line break at the end."""
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return _BLANK_LINES.sub("\n\n", lines).strip("\n") + "\n"
-
-
-Track = Callable[[str], str]

@@ -15,6 +15,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from newsletter.editions import words
+from newsletter.editions.view import VIEWS
 from newsletter.errors import ConfigError, TemplateError
 from newsletter.text import tidy
 
@@ -30,12 +31,22 @@ def _paragraph(text: str, width: int = 72, indent: int = 0, first: str | None = 
     return words.paragraph(text, width, indent, first, track=_track.get())
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox; the public fields of our own frozen views need not be judged each time,
+    which took half of a template's time."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if type(obj) in VIEWS and not attr.startswith("_"):
+            return True
+        return super().is_safe_attribute(obj, attr, value)
+
+
 class Templates:
     """All templates of a workspace, compiled on first use."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
-        self.environment = ImmutableSandboxedEnvironment(
+        self.environment = _Sandbox(
             loader=jinja2.FileSystemLoader(self.folder),
             autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
             undefined=jinja2.StrictUndefined,

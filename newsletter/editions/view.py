@@ -102,3 +102,9 @@ class EditionView:
     open_url: str | None  #: address of the 1×1 picture; None unless tracking level is "person"
     reason: str | None  #: slot: "you signed up on 3 May 2026"
     archive_url: str  #: the issue's public page
+
+
+#: Everything here: plain frozen values, whose public fields templates may read.
+VIEWS = frozenset(
+    (ActionView, BriefView, EditionView, Labels, PublicationView, SectionView, SourceView)
+)

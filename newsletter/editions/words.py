@@ -59,6 +59,14 @@ def paragraph(
 
     `first` opens the first line, and the lines below hang under the text behind it.
     """
+    lines, links = _wrapped(text, width, " " * indent + (first or ""))
+    hanging = " " * (indent + len(first or "") + 2)
+    return "\n".join((lines, *(f"{hanging}{track(url)}" for url in links)))
+
+
+@lru_cache(maxsize=4096)
+def _wrapped(text: str, width: int, opening: str) -> tuple[str, tuple[str, ...]]:
+    """The wrapped lines, and the addresses of the links in them, each once."""
     words: list[str] = []
     links: dict[str, None] = {}
     for token in inline_tokens(text):
@@ -68,18 +76,15 @@ def paragraph(
             words.append(urlsplit(token.content).hostname or token.content)
         else:
             words.append(token.content)
-    opening = " " * indent + (first or "")
-    hanging = " " * len(opening)
     lines = textwrap.wrap(
         "".join(words),
         width,
         initial_indent=opening,
-        subsequent_indent=hanging,
+        subsequent_indent=" " * len(opening),
         break_long_words=False,
         break_on_hyphens=False,
-    ) or [opening.rstrip()]
-    lines += [f"{hanging}  {track(url)}" for url in links]
-    return "\n".join(lines)
+    )
+    return "\n".join(lines) or opening.rstrip(), tuple(links)
 
 
 def day(value: date) -> str:

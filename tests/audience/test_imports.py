@@ -1,0 +1,437 @@
+"""An import brings in what is right, lists what is not, and never brings back who left."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.audience import Importer, ImportResult, Segments, segments_of, set_status
+from newsletter.audience import imports as imports_module
+from newsletter.db import Database
+from newsletter.db.schema import audit_log, membership, subscriber, suppression
+from newsletter.errors import InputError
+from tests.audience.people import FIELDS, NOW, add_person, everybody, segment, segments, suppress
+
+SEGMENTS = segments(
+    segment("buyers", name="Procurement", aliases=["Buyers' club"], priority=10),
+    segment("board", priority=20),
+    segment("vips", "vip", priority=30),
+)
+SIX = ("added", "updated", "unchanged", "merged", "kept_out", "rejected")
+
+
+class Desk:
+    """A database and a folder to import from."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self.rejects = folder / "var" / "rejects.csv"
+
+    def bring(self, text: str | bytes, *, name: str = "people.csv") -> ImportResult:
+        """Import a file of this content; its six counts always sum to its rows."""
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+        result = Importer(self.database, SEGMENTS, FIELDS).run(path, self.rejects)
+        assert sum(getattr(result, count) for count in SIX) == result.rows
+        return result
+
+    def refused(self) -> list[tuple[str, str]]:
+        """(line, reason) of each rejected row."""
+        return [(row[0], row[1]) for row in self.refused_rows()]
+
+    def refused_rows(self) -> list[list[str]]:
+        """The rejects file without its first line."""
+        with self.rejects.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == ["line", "reason", "row"]
+        return rows
+
+    def person(self, email: str) -> dict[str, Any]:
+        (found,) = [one for one in everybody(self.database) if one["address_key"] == email]
+        return found
+
+    def segments_of(self, email: str, known: Segments = SEGMENTS) -> tuple[str, ...]:
+        with self.database.read() as connection:
+            (person,) = connection.scalars(
+                sa.select(subscriber.c.id).where(subscriber.c.address_key == email)
+            )
+            return segments_of(connection, known, person)
+
+
+def counts(result: ImportResult) -> dict[str, int]:
+    """Those of the six that are not zero."""
+    return {name: getattr(result, name) for name in SIX if getattr(result, name)}
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> Desk:
+    return Desk(database, tmp_path)
+
+
+@pytest.fixture
+def sqlite_desk(sqlite: Database, tmp_path: Path) -> Desk:
+    return Desk(sqlite, tmp_path)
+
+
+def test_a_row_becomes_a_person_with_everything_the_file_says(desk: Desk) -> None:
+    result = desk.bring(
+        "Email,Name,Segments,Status,Consent_at,consent source,Language,role,seats,since,vip,level\n"
+        "Zoë.K@Bücher.Example,  Zoë   King ,procurement;Board,active,2026-05-03T09:00:00+02:00,form,"
+        "de,CTO,7,2026-01-02,yes,SENIOR\n"
+    )
+    assert counts(result) == {"added": 1}
+    assert result.notices == []
+    assert desk.person("zoë.k@xn--bcher-kva.example") == {
+        "address": "Zoë.K@bücher.example",
+        "address_key": "zoë.k@xn--bcher-kva.example",
+        "domain": "xn--bcher-kva.example",
+        "name": "Zoë King",
+        "status": "subscribed",
+        "language": "de",
+        "fields": {
+            "role": "CTO", "seats": 7.0, "since": "2026-01-02", "vip": True, "level": "senior",
+        },
+        "consent_at": NOW.replace(month=5, day=3, hour=7),
+        "consent_source": "form",
+        "paused_until": None,
+    }  # fmt: skip
+    assert desk.segments_of("zoë.k@xn--bcher-kva.example") == ("buyers", "board", "vips")
+
+
+def test_without_consent_columns_the_file_is_the_source(desk: Desk) -> None:
+    desk.bring("email\na@example.com\n", name="fair 2026.csv")
+    person = desk.person("a@example.com")
+    assert (person["status"], person["consent_at"]) == ("subscribed", None)
+    assert person["consent_source"] == "import:fair 2026.csv"
+
+
+def test_the_same_file_again_changes_nothing(desk: Desk) -> None:
+    text = (
+        "email,name,segments,seats,consent_at,status\n"
+        "a@example.com,Ann,board,1.5,2026-01-01T00:00:00Z,subscribed\n"
+        "b@example.com,,,,,unsubscribed\nA@Example.com,,procurement,,,\nbad,,,,,\n"
+    )
+    first = desk.bring(text)
+    before = everybody(desk.database)
+    again = desk.bring(text)
+    assert counts(first) == {"added": 2, "merged": 1, "rejected": 1}
+    assert counts(again) == {"unchanged": 2, "merged": 1, "rejected": 1}
+    assert everybody(desk.database) == before
+
+
+def test_a_changed_row_updates_and_an_empty_cell_takes_nothing_away(desk: Desk) -> None:
+    desk.bring("email,name,role,seats\na@example.com,Ann,CTO,5\nb@example.com,Bob,,\n")
+    result = desk.bring("email,name,role,seats\na@example.com,,CEO,\nb@example.com,,,\n")
+    assert counts(result) == {"updated": 1, "unchanged": 1}
+    assert desk.person("a@example.com")["fields"] == {"role": "CEO", "seats": 5.0}
+    assert desk.person("a@example.com")["name"] == "Ann"
+
+
+def test_joining_a_segment_is_an_update_and_leaving_the_cell_empty_no_leave(desk: Desk) -> None:
+    desk.bring("email,segments\na@example.com,board\n")
+    assert counts(desk.bring("email,segments\na@example.com,Buyers' club\n")) == {"updated": 1}
+    assert counts(desk.bring("email,segments\na@example.com,\n")) == {"unchanged": 1}
+    assert desk.segments_of("a@example.com") == ("buyers", "board")
+
+
+@pytest.mark.parametrize("status", ["", "subscribed", "active", "pending"])
+def test_who_left_is_not_brought_back(desk: Desk, status: str) -> None:
+    person = add_person(desk.database, "gone@example.com", name="Gone")
+    with desk.database.write() as connection:
+        set_status(connection, [person], "unsubscribed", now=NOW)
+    before = everybody(desk.database)
+    result = desk.bring(f"email,name,status,segments\nGONE@example.com,New,{status},board\n")
+    assert counts(result) == {"kept_out": 1}
+    assert everybody(desk.database) == before
+    assert desk.segments_of("gone@example.com") == ()
+
+
+def test_who_is_suppressed_is_kept_out_known_or_not(desk: Desk) -> None:
+    add_person(desk.database, "known@example.com", name="Known")
+    for email in ("known@example.com", "new@example.com"):
+        suppress(desk.database, email)
+    before = everybody(desk.database)
+    result = desk.bring("email,name\nknown@example.com,X\nNew@example.com,Y\n")
+    assert counts(result) == {"kept_out": 2}
+    assert everybody(desk.database) == before
+    with desk.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(suppression)) == 2
+
+
+def test_a_suppression_that_has_expired_keeps_nobody_out(desk: Desk) -> None:
+    suppress(desk.database, "a@example.com", expires_at=NOW.replace(year=2001))
+    suppress(desk.database, "b@example.com", expires_at=NOW.replace(year=2999))
+    assert counts(desk.bring("email\na@example.com\nb@example.com\n")) == {
+        "added": 1, "kept_out": 1,
+    }  # fmt: skip
+
+
+def test_a_file_can_unsubscribe_people(desk: Desk) -> None:
+    add_person(desk.database, "a@example.com")
+    result = desk.bring("email,status\na@example.com,unsubscribed\nb@example.com,Unsubscribed\n")
+    assert counts(result) == {"updated": 1, "added": 1}
+    assert {one["status"] for one in everybody(desk.database)} == {"unsubscribed"}
+
+
+TWICE = (
+    "email,name,segments,role,seats,status\n"
+    "a@example.com,,board,CTO,,\n"
+    "x@example.com,X,,,,\n"
+    "A@EXAMPLE.com,Ann,procurement,CEO,3,\n"
+    "y@example.com,Y,,,,\n"
+    "z@example.com,Z,,,,\n"
+    "a@Example.com,Later,,,4,{last}\n"
+)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5_000])
+def test_rows_of_one_address_are_one_person_wherever_chunks_end(
+    desk: Desk, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "CHUNK", chunk)
+    text = TWICE.format(last="subscribed")
+    assert counts(desk.bring(text)) == {"added": 4, "merged": 2}
+    person = desk.person("a@example.com")
+    assert (person["name"], person["fields"]) == ("Ann", {"role": "CTO", "seats": 3.0})
+    assert desk.segments_of("a@example.com") == ("buyers", "board")
+    before = everybody(desk.database)
+    assert counts(desk.bring(text)) == {"unchanged": 4, "merged": 2}
+    assert everybody(desk.database) == before
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5_000])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_wish_to_leave_holds_whichever_row_has_it(
+    desk: Desk, chunk: int, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "CHUNK", chunk)
+    if known:
+        add_person(desk.database, "a@example.com")
+    desk.bring(TWICE.format(last="unsubscribed"))
+    assert desk.person("a@example.com")["status"] == "unsubscribed"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_delimiter_bom_and_line_ends_vary(
+    sqlite_desk: Desk, delimiter: str, start: str, newline: str
+) -> None:
+    rows = (("email", "name", "segments"), ("a@example.com", '"King, Ann"', '"board;procurement"'))
+    text = newline.join(delimiter.join(row) for row in rows)
+    assert counts(sqlite_desk.bring(start + text)) == {"added": 1}
+    assert sqlite_desk.person("a@example.com")["name"] == "King, Ann"
+    assert sqlite_desk.segments_of("a@example.com") == ("buyers", "board")
+
+
+@pytest.mark.parametrize("name", ["E-Mail", "e-mail address", "EMAIL_ADDRESS", " Mail ", '"email"'])
+def test_the_column_of_addresses_has_several_names(sqlite_desk: Desk, name: str) -> None:
+    assert counts(sqlite_desk.bring(f"name,{name}\nAnn,a@example.com\n")) == {"added": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("not-an-address,,,,,,,", "@-sign"),
+        (",Ann,,,,,,", "empty"),
+        ("a@example.com\x01,,,,,,,", "control character"),
+        ("a@example.com," + "x" * 501 + ",,,,,,", "500 is the most"),
+        ("a@example.com,,bord,,,,,", 'Did you mean "Board"?'),
+        ("a@example.com,,,cancelled,,,,", "subscribed, active, pending, unsubscribed"),
+        ("a@example.com,,,,yesterday,,,", "2026-05-03T09:00:00Z"),
+        ("a@example.com,,,,0001-01-01T00:00:00+14:00,,,", "no time"),
+        ("a@example.com,,,,,five,,", "no number"),
+        ("a@example.com,,,,,nan,,", "no number"),
+        ("a@example.com,,,,,-inf,,", "no number"),
+        ("a@example.com,,,,,,2026-02-30,", "2026-11-24"),
+        ("a@example.com,,,,,,,maybe", "neither yes nor no"),
+        ("a@example.com,,,,,,,,,too many", "10 cells, the first line names 8"),
+        ('a@example.com,"Ann" King,,,,,,', "quote"),
+    ],
+)
+def test_a_bad_row_is_listed_with_line_and_reason_and_the_others_go_in(
+    desk: Desk, row: str, says: str
+) -> None:
+    header = "email,name,segments,status,consent_at,seats,since,vip"
+    result = desk.bring(f"{header}\ngood@example.com,,,,,,,\n\n{row}\nbetter@example.com,,,,,,,\n")
+    assert counts(result) == {"added": 2, "rejected": 1}
+    assert result.rejects_file == str(desk.rejects)
+    ((line, reason),) = desk.refused()
+    assert line == "4"
+    assert says in reason
+
+
+def test_an_unknown_choice_is_refused_with_the_closest(desk: Desk) -> None:
+    desk.bring("email,level\na@example.com,Junoir\n")
+    assert 'Did you mean "junior"?' in desk.refused()[0][1]
+
+
+def test_without_bad_rows_there_is_no_file_of_them(desk: Desk) -> None:
+    assert desk.bring("email\na@example.com\n").rejects_file is None
+    assert not desk.rejects.exists()
+
+
+def test_the_rejected_rows_can_be_mended_and_imported(desk: Desk) -> None:
+    desk.bring('email,name\nbad address,"King, Ann"\n')
+    assert desk.refused_rows()[0][2:] == ["bad address", "King, Ann"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "line"),
+    [
+        ("", "empty", 1),
+        ("name,role\nAnn,CTO\n", 'no column "email"', 1),
+        ("a@example.com\nb@example.com\n", 'no column "email"', 1),
+        ("\nemail\na@example.com\n", "empty line", 1),
+        ("   \n", "empty line", 1),
+        ("email,name\na@example.com,Zo\xeb\n".encode("latin-1"), "CSV UTF-8", 2),
+        (b"email\na@example.com\n\0\n", "NUL", 3),
+        ('"email\na@example.com\n', "can't be read as CSV", 1),
+        ("email," + "x" * 140_000 + "\n", "can't be read as CSV", 1),
+    ],
+    ids=[
+        "empty",
+        "no-email",
+        "no-header",
+        "blank-first",
+        "blank",
+        "latin-1",
+        "nul",
+        "quote",
+        "huge",
+    ],
+)
+def test_what_is_no_csv_with_addresses_is_refused_and_changes_nothing(
+    sqlite_desk: Desk, text: str | bytes, says: str, line: int
+) -> None:
+    with pytest.raises(InputError) as caught:
+        sqlite_desk.bring(text)
+    assert says in caught.value.message
+    assert caught.value.line == line
+    assert str(sqlite_desk.folder / "people.csv") in str(caught.value)
+    assert everybody(sqlite_desk.database) == []
+    with sqlite_desk.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) == 0
+
+
+def test_a_missing_file_and_a_folder_are_refused(sqlite: Database, tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "none.csv", "no such file"), (tmp_path, "folder")):
+        with pytest.raises(InputError, match=says):
+            Importer(sqlite, SEGMENTS, FIELDS).run(path, tmp_path / "rejects.csv")
+
+
+@pytest.mark.parametrize("closes", ["", '"', '" x'])
+def test_a_quote_that_is_not_closed_swallows_nobody_in_silence(desk: Desk, closes: str) -> None:
+    result = desk.bring(
+        f'email,name\na@example.com,Ann\nb@example.com,"Bob\nc@example.com,Cee{closes}\n'
+    )
+    assert counts(result) == {"added": 1, "rejected": 1}
+    ((line, reason),) = desk.refused()
+    assert line == "3"
+    assert "quote" in reason
+    assert "2" in reason or "4" in reason  # how far it reaches
+
+
+def test_a_quoted_cell_may_run_over_lines_and_later_lines_are_counted_right(desk: Desk) -> None:
+    result = desk.bring('email,name\na@example.com,"Ann\nKing"\nbad,x\n')
+    assert counts(result) == {"added": 1, "rejected": 1}
+    assert desk.person("a@example.com")["name"] == "Ann King"
+    assert desk.refused()[0][0] == "4"
+
+
+def test_ten_thousand_columns_are_read_and_told_in_brief(sqlite_desk: Desk) -> None:
+    header = ",".join(["email", *(f"column {n}" for n in range(10_000))])
+    result = sqlite_desk.bring(f"{header}\na@example.com{',x' * 10_000}\n")
+    assert counts(result) == {"added": 1}
+    assert len(result.notices) == imports_module.MOST_NOTICES + 1
+    assert "9,980 more columns" in result.notices[-1]
+
+
+def test_what_was_not_used_is_told_once_with_a_count(desk: Desk) -> None:
+    result = desk.bring(
+        "email,rolle,name,Name,segments\na@example.com,x,Ann,Other,vips\nb@example.com,,,,vips\n"
+    )
+    assert counts(result) == {"added": 2}
+    assert [notice.partition(".")[0] for notice in result.notices[:2]] == [
+        'column "rolle" is not used', 'column "Name" again is not used',
+    ]  # fmt: skip
+    assert 'Did you mean "role"?' in result.notices[0]
+    assert result.notices[2].startswith('"vips" has a rule')
+    assert result.notices[2].endswith("(2 rows)")
+    assert desk.person("a@example.com")["name"] == "Ann"
+    with desk.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(membership)) == 0
+
+
+def test_cells_lose_what_can_not_be_seen(desk: Desk) -> None:
+    desk.bring("email,name,role\na@example.com,An\u202en\x07 King,\tC  TO\n")
+    person = desk.person("a@example.com")
+    assert (person["name"], person["fields"]["role"]) == ("Ann King", "C TO")
+
+
+def test_an_import_leaves_its_counts_in_the_audit_log(desk: Desk) -> None:
+    desk.bring("email\na@example.com\nbad\n", name="list.csv")
+    with desk.database.read() as connection:
+        entry = connection.execute(sa.select(audit_log)).one()
+    assert (entry.actor, entry.action, entry.subject) == ("import", "import", "list.csv")
+    assert (entry.detail["rows"], entry.detail["added"]) == (2, 1)
+
+
+def test_progress_tells_the_rows_read_so_far(
+    sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "CHUNK", 2)
+    path = tmp_path / "people.csv"
+    path.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(5)), "utf-8")
+    seen: list[int] = []
+    importer = Importer(sqlite, SEGMENTS, FIELDS, progress=seen.append)
+    importer.run(path, tmp_path / "rejects.csv")
+    assert seen == [2, 4, 5]
+
+
+cells = st.sampled_from(
+    ["", "a@example.com", "A@example.com", "b@example.com", "c@example.com", "no address", "board",
+     "procurement; board", "nobody", "5", "x y", '"', 'a"b', "line\nbreak", "😀", "subscribed",
+     "unsubscribed", "pending"]
+)  # fmt: skip
+columns = st.permutations(["email", "name", "segments", "seats", "status", "other"])
+
+
+@settings(max_examples=60)
+@given(columns, st.lists(st.lists(cells, max_size=7), max_size=12), st.sampled_from([1, 3, 5_000]))
+def test_whatever_a_file_holds_the_counts_sum_and_a_second_run_adds_nobody(
+    migrated_sqlite: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    chunk: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("import")
+    (folder / "newsletter.db").write_bytes(migrated_sqlite.read_bytes())
+    database = Database("sqlite:///newsletter.db", folder)
+    desk = Desk(database, folder)
+    with (folder / "source.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    text = (folder / "source.csv").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imports_module, "CHUNK", chunk)
+        first = desk.bring(text)
+        before = everybody(database)
+        again = desk.bring(text)
+    database.close()
+    assert first.rows == sum(any(cell.strip() for cell in row) for row in rows)
+    assert len(before) == first.added
+    assert again.added == 0
+    assert again.rejected == first.rejected
+    assert [one["address_key"] for one in everybody(database)] == [
+        one["address_key"] for one in before
+    ]
+    database.close()
