@@ -9,13 +9,19 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from newsletter.errors import ConfigError
 from newsletter.text import did_you_mean, tidy
@@ -233,7 +239,7 @@ def load(root: Path) -> Settings:
     """Settings of the workspace at `root`. Raises ConfigError with file, line and remedy."""
     path = root / FILE
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
         values = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(
@@ -243,20 +249,23 @@ def load(root: Path) -> Settings:
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8; save it with the encoding UTF-8", file=str(path)) from None
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        raise ConfigError(
-            f"is not valid TOML: {error}", file=str(path), line=int(place[1]) if place else None
-        ) from None
+        line = line_of_error(error, text)
+        raise ConfigError(f"is not valid TOML: {error}", file=str(path), line=line) from None
     _refuse_unknown_environment(os.environ)
     try:
         return Settings(**values)
     except ValidationError as error:
         raise _explain(error, text, path) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"an environment variable can't be read: {tidy(str(error))}. "
+            'Write lists and tables as JSON, e.g. ["one", "two"]'
+        ) from None
 
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
     tables = list(Settings.model_fields)
-    for name in environment:
+    for name in map(str.upper, environment):
         if not name.startswith(ENV_PREFIX) or name in _ENV_OF_COMMAND_LINE:
             continue
         table, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
@@ -272,23 +281,34 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
 def _explain(error: ValidationError, text: str, path: Path) -> ConfigError:
     problems: list[str] = []
     first_line: int | None = None
+    in_file = False
+    variables = {name.upper() for name in os.environ}
     for problem in error.errors():
         keys = [str(part) for part in problem["loc"]]
         name = ".".join(keys)
-        line = find_line(text, keys)
-        first_line = first_line or line
-        where = f" (line {line})" if line and line != first_line else ""
+        variable = ENV_PREFIX + "__".join(keys).upper()
+        if variable in variables:
+            where = f" (in the environment variable {variable})"
+        else:
+            in_file = True
+            line = find_line(text, keys)
+            first_line = first_line or line
+            where = f" (line {line})" if line and line != first_line else ""
         if problem["type"] == "missing":
             table, key = ".".join(keys[:-1]) or "", keys[-1]
             put = f"add it under [{table}]" if table else f"add a table [{key}]"
             problems.append(f'the key "{name}" is missing: {put}')
         elif problem["type"] == "extra_forbidden":
-            hint = did_you_mean(keys[-1], _known_keys(keys[:-1]))
+            known = _known_keys(keys[:-1])
+            hint = did_you_mean(keys[-1], known) or f" Keys there: {', '.join(known)}."
             problems.append(f'there is no key "{name}".{hint}{where}')
         else:
             message = tidy(problem["msg"].removeprefix("Value error, "))
             problems.append(f'"{name}": {message}{where}')
-    return ConfigError("; ".join(problems), file=str(path), line=first_line)
+    message = "; ".join(problems)
+    return (
+        ConfigError(message, file=str(path), line=first_line) if in_file else ConfigError(message)
+    )
 
 
 def _known_keys(tables: Iterable[str]) -> list[str]:
@@ -299,13 +319,27 @@ def _known_keys(tables: Iterable[str]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
+def line_of_error(error: tomllib.TOMLDecodeError, toml: str) -> int:
+    """The line (from 1) that the parser names; the last one where it names the document's end."""
+    place = re.search(r"at line (\d+)", str(error))
+    return int(place[1]) if place else max(1, len(toml.splitlines()))
+
+
 def find_line(toml: str, keys: list[str]) -> int | None:
-    """The line (from 1) where a dotted key stands in a TOML text, or its table, or None."""
+    """The line (from 1) where a dotted key stands in a TOML text, or its table, or None.
+
+    In an array of tables the number of one, from 0, follows its name: `waiver`, `0`, `reason`.
+    """
     table: list[str] = []
     best: int | None = None
+    seen: Counter[str] = Counter()
     for number, line in enumerate(toml.splitlines(), 1):
-        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+        if header := re.match(r"\s*(\[+)\s*([^\]]+?)\s*\]", line):
+            table = [part.strip().strip("\"'") for part in header[2].split(".")]
+            if header[1] == "[[":
+                name_of_array = ".".join(table)
+                table.append(str(seen[name_of_array]))
+                seen[name_of_array] += 1
             if table == keys[: len(table)]:
                 best = number
         elif entry := re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Never
 
 from newsletter.audience.rules import Rule
-from newsletter.config import FieldSettings
+from newsletter.config import FieldSettings, line_of_error
 from newsletter.errors import ConfigError, NotFoundError, RuleError
 from newsletter.text import did_you_mean, fold
 
@@ -79,7 +79,7 @@ def load_segments(root: Path, fields: Mapping[str, FieldSettings]) -> Segments:
     """The workspace's segments; none when there is no file. Raises ConfigError with file and line."""
     path = root / FILE
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         return Segments([])
     except UnicodeDecodeError:
@@ -87,15 +87,17 @@ def load_segments(root: Path, fields: Mapping[str, FieldSettings]) -> Segments:
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = int(place[1]) if place else None
+        line = line_of_error(error, text)
         raise ConfigError(f"is not valid TOML: {error}", file=str(FILE), line=line) from None
+    found = tables.get("segment", [])
+    if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+        raise ConfigError("every segment is a table [[segment]], with two brackets", file=str(FILE))
     if unknown := set(tables) - {"segment"}:
         raise ConfigError(
             f'holds an unknown table "{min(unknown)}"; every segment is a table [[segment]]',
             file=str(FILE),
         )
-    return _Reader(text, fields).read(tables.get("segment", []))
+    return _Reader(text, fields).read(found)
 
 
 class _Reader:
@@ -144,9 +146,9 @@ class _Reader:
 
     def _rule(self, i: int, key: str, table: dict[str, Any]) -> Rule | None:
         text, manual = table.get("rule"), table.get("manual", False)
-        if manual not in (True, False):
+        if not isinstance(manual, bool):
             self._fail(i, "`manual` is true or false", "manual")
-        if (text is None) != bool(manual):
+        if (text is None) != manual:
             self._fail(i, f'"{key}" needs either `rule = "…"` or `manual = true`', "rule")
         if text is None:
             return None

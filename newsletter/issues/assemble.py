@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import tomlkit
 
-from newsletter.briefs import ParsedBrief
-from newsletter.errors import RefusedError
+from newsletter.briefs import ParsedBrief, parse_brief, read_text
+from newsletter.errors import InputError, RefusedError
 from newsletter.issues.issue import FOLDER, INBOX, brief_files, issue_ids
 from newsletter.issues.manifest import FILE, monday_of, require_id, title_of
 from newsletter.text import did_you_mean
@@ -80,13 +81,20 @@ def inbox(root: Path) -> list[Path]:
 
 
 def assemble(
-    root: Path, issue: str, candidates: Sequence[Candidate], choice: Choice, *, add: bool = False
+    root: Path,
+    issue: str,
+    candidates: Sequence[Candidate],
+    choice: Choice,
+    *,
+    add: bool = False,
+    zone: ZoneInfo | None = None,
 ) -> list[Candidate]:
     """Make the issue from briefs of the inbox, or with `add` put more into it.
 
     Returns the briefs that went in, in order. Raises RefusedError when nothing was chosen, when the
-    issue is there already, when a slug is used twice, or when a chosen brief has errors; then
-    nothing was changed.
+    issue is there already, when a slug is used twice, or when a chosen brief has errors; InputError
+    for a manifest that can't be read. Then nothing was changed. With the publication's `zone` a new
+    issue leaves at the last one's hour by the clock, also where summer time began in between.
     """
     require_id(issue)
     folder = root / FOLDER / issue
@@ -111,7 +119,7 @@ def assemble(
     if exists:
         _add(folder, chosen)
     else:
-        _make(root, issue, folder, chosen)
+        _make(root, issue, folder, chosen, zone)
     for candidate in chosen:
         candidate.path.unlink()
     return chosen
@@ -125,22 +133,36 @@ def _refuse_doubles(root: Path, issue: str, chosen: Sequence[Candidate]) -> None
             raise RefusedError(f'two briefs have the slug "{slug}": {", ".join(files)}')
     for other in issue_ids(root):
         for path in brief_files(root / FOLDER / other / "briefs"):
+            slug = _slug_of(path)
             for candidate in chosen:
-                if path.name == candidate.path.name or path.stem == candidate.slug:
+                if path.name == candidate.path.name or slug == candidate.slug:
                     raise RefusedError(
                         f'the brief "{candidate.slug}" is in issue {other} already '
                         f"({path.relative_to(root)}); give this one another name to run it in {issue}"
                     )
 
 
-def _make(root: Path, issue: str, folder: Path, chosen: Sequence[Candidate]) -> None:
+def _slug_of(path: Path) -> str:
+    """The slug of a brief: parsed only where front matter may pin one."""
+    try:
+        text = read_text(path)
+    except InputError:  # the issue's own check tells what is wrong with it
+        text = ""
+    begins = text.lstrip("\ufeff \t\r\n").startswith("---")
+    return parse_brief(text if begins else "", name=path.name).brief.slug
+
+
+def _make(
+    root: Path, issue: str, folder: Path, chosen: Sequence[Candidate], zone: ZoneInfo | None
+) -> None:
+    manifest = _first_manifest(root, issue, chosen, zone)
     draft = folder.with_name(f".{issue}.new")
     if draft.exists():
         shutil.rmtree(draft)
     (draft / "briefs").mkdir(parents=True)
     for candidate in chosen:
         shutil.copy2(candidate.path, draft / "briefs" / candidate.path.name)
-    (draft / FILE).write_text(_first_manifest(root, issue, chosen), "utf-8")
+    (draft / FILE).write_text(manifest, "utf-8")
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     if folder.exists():
@@ -150,22 +172,33 @@ def _make(root: Path, issue: str, folder: Path, chosen: Sequence[Candidate]) -> 
 
 
 def _add(folder: Path, chosen: Sequence[Candidate]) -> None:
+    document = _document(folder / FILE)
     (folder / "briefs").mkdir(exist_ok=True)
     for candidate in chosen:
-        shutil.copy2(candidate.path, folder / "briefs" / candidate.path.name)
-    document = tomlkit.parse((folder / FILE).read_text("utf-8"))
+        replace_file(folder / "briefs" / candidate.path.name, candidate.path.read_bytes())
     order = document.setdefault("order", tomlkit.array())
     for candidate in chosen:
         order.append(candidate.slug)
     replace_file(folder / FILE, tomlkit.dumps(document))
 
 
-def _first_manifest(root: Path, issue: str, chosen: Sequence[Candidate]) -> str:
+def _document(path: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8; save it with the encoding UTF-8", file=str(path)) from None
+    except tomlkit.exceptions.ParseError as error:
+        raise InputError(f"is not valid TOML: {error}", file=str(path), line=error.line) from None
+
+
+def _first_manifest(
+    root: Path, issue: str, chosen: Sequence[Candidate], zone: ZoneInfo | None
+) -> str:
     headlines = [candidate.parsed.brief.headline for candidate in chosen]
     last_id = _issue_before(root, issue)
     last: Any = tomlkit.document()
     if last_id:
-        last = tomlkit.parse((root / FOLDER / last_id / FILE).read_text("utf-8"))
+        last = _document(root / FOLDER / last_id / FILE)
     document = tomlkit.document()
     document["title"] = title_of(issue)
     document["subject"] = headlines[0]
@@ -174,6 +207,7 @@ def _first_manifest(root: Path, issue: str, chosen: Sequence[Candidate]) -> str:
     moment = last.get("send_at")
     this, before = monday_of(issue), monday_of(last_id or "")
     if isinstance(moment, datetime) and this and before:
+        moment = moment.astimezone(zone) if moment.tzinfo and zone else moment
         document["send_at"] = moment + timedelta(days=(this - before).days)
     order = tomlkit.array().multiline(True)
     order.extend(candidate.slug for candidate in chosen)
@@ -189,11 +223,12 @@ def _issue_before(root: Path, issue: str) -> str | None:
     return (earlier or issue_ids(root))[-1] if issue_ids(root) else None
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the new one, whatever happens."""
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is either the old one or the new one, whatever happens. Text becomes
+    UTF-8 with its line ends as they are."""
     draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with draft.open("wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

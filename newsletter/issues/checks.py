@@ -46,15 +46,16 @@ class _Checker:
             if key not in self.segments.keys:
                 hint = did_you_mean(key, self.segments.keys)
                 self._find("IS107", "error", f'there is no segment "{key}".{hint}', "segments", key)
-        for n, waiver in enumerate(self.issue.manifest.waiver, 1):
+        for n, waiver in enumerate(self.issue.manifest.waiver):
+            place = ("waiver", str(n))
             slugs = [brief.slug for brief in self.issue.briefs]
             if waiver.brief is not None and waiver.brief not in slugs:
                 hint = did_you_mean(waiver.brief, slugs)
-                message = f'waiver {n} names the brief "{waiver.brief}", which is not here.{hint}'
-                self._find("IS108", "warning", message, "waiver")
+                message = f'the waiver names the brief "{waiver.brief}", which is not here.{hint}'
+                self._find("IS108", "warning", message, *place)
             if waiver.segment not in (None, NOBODY, *self.segments.keys):
-                message = f'waiver {n} names the segment "{waiver.segment}", which is not defined'
-                self._find("IS108", "warning", message, "waiver")
+                message = f'the waiver names the segment "{waiver.segment}", which is not defined'
+                self._find("IS108", "warning", message, *place)
 
     def order(self) -> None:
         slugs = Counter(brief.slug for brief in self.issue.briefs)

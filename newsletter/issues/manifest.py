@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from newsletter.config import find_line
+from newsletter.config import find_line, line_of_error
 from newsletter.errors import InputError, RefusedError
 from newsletter.issues.resolve import Policy
 from newsletter.text import did_you_mean, tidy
@@ -100,6 +100,10 @@ def require_id(issue: str) -> str:
         raise RefusedError(
             f'"{tidy(issue)}" can be no issue: use letters, digits and hyphens, e.g. 2026-W48'
         )
+    if sloppy := re.fullmatch(r"(\d{4})-?[Ww](\d{1,2})", issue):
+        week_id = f"{sloppy[1]}-W{int(sloppy[2]):02}"
+        if week_id != issue:
+            raise RefusedError(f'"{issue}" can be no issue: write the week as {week_id}')
     if week := _WEEK.fullmatch(issue):
         try:
             date.fromisocalendar(int(week[1]), int(week[2]), 1)
@@ -130,8 +134,7 @@ def read_manifest(path: Path, shown_as: str, zone: ZoneInfo) -> ManifestFile:
     except UnicodeDecodeError:
         raise InputError("is not UTF-8; save it with the encoding UTF-8", file=shown_as) from None
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = int(place[1]) if place else None
+        line = line_of_error(error, text)
         raise InputError(f"is not valid TOML: {error}", file=shown_as, line=line) from None
     send_at = values.get("send_at")
     if isinstance(send_at, date) and not isinstance(send_at, datetime):
@@ -149,7 +152,7 @@ def read_manifest(path: Path, shown_as: str, zone: ZoneInfo) -> ManifestFile:
 def _explain(error: ValidationError, text: str, file: str) -> InputError:
     problem = error.errors()[0]
     keys = [str(part) for part in problem["loc"]]
-    line = find_line(text, [key for key in keys if not key.isdigit()])
+    line = find_line(text, keys)
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         options = (
