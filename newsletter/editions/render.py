@@ -234,6 +234,22 @@ class _Inliner(premailer.Premailer):  # type: ignore[misc]
         return _style_rules(css_body, ruleset_index)
 
 
+    def _style_to_basic_html_attributes(
+        self, element: lxml.etree._Element, style_content: str, force: bool = False
+    ) -> None:
+        for name, value in _attributes_of(style_content):
+            if force or name not in element.attrib:
+                element.set(name, value)
+
+
+@lru_cache(maxsize=4096)
+def _attributes_of(style: str) -> tuple[tuple[str, str], ...]:
+    """The HTML attributes that premailer makes of a style; few styles, many elements."""
+    probe = lxml.etree.Element("probe")
+    premailer.Premailer._style_to_basic_html_attributes(_Inliner(), probe, style, force=True)
+    return tuple((str(name), str(value)) for name, value in probe.attrib.items())
+
+
 @lru_cache(maxsize=64)
 def _style_rules(css_body: str, ruleset_index: int) -> tuple[list[Any], list[Any]]:
     rules: tuple[list[Any], list[Any]] = premailer.Premailer._parse_style_rules(

@@ -135,11 +135,17 @@ def _refuse_doubles(root: Path, issue: str, chosen: Sequence[Candidate]) -> None
         for path in brief_files(root / FOLDER / other / "briefs"):
             slug = _slug_of(path)
             for candidate in chosen:
+                if other == issue and _same_file(path, candidate.path):
+                    continue  # an earlier run was stopped half-way: this one finishes it
                 if path.name == candidate.path.name or slug == candidate.slug:
                     raise RefusedError(
                         f'the brief "{candidate.slug}" is in issue {other} already '
                         f"({path.relative_to(root)}); give this one another name to run it in {issue}"
                     )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.read_bytes() == other.read_bytes()
 
 
 def _slug_of(path: Path) -> str:
@@ -178,7 +184,8 @@ def _add(folder: Path, chosen: Sequence[Candidate]) -> None:
         replace_file(folder / "briefs" / candidate.path.name, candidate.path.read_bytes())
     order = document.setdefault("order", tomlkit.array())
     for candidate in chosen:
-        order.append(candidate.slug)
+        if candidate.slug not in order:
+            order.append(candidate.slug)
     replace_file(folder / FILE, tomlkit.dumps(document))
 
 

@@ -75,7 +75,9 @@ def issue_ids(root: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        path.parent.name for path in folder.glob(f"*/{FILE}") if path.parent.name != INBOX
+        path.parent.name
+        for path in folder.glob(f"*/{FILE}")
+        if path.parent.name != INBOX and not path.parent.name.startswith(".")  # one half made
     )
 
 
