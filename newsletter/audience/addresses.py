@@ -72,7 +72,7 @@ def _validator() -> tuple[Any, type[Exception]]:
 
 
 def masked(address: str) -> str:
-    """`a…@e….com`: enough to recognise one's own, too little to learn somebody else's."""
+    """`a***@e***.com`: enough to recognise one's own, too little to learn somebody else's."""
     local, _, domain = address.rpartition("@")
-    host, _, ending = domain.rpartition(".")
-    return f"{local[:1]}…@{host[:1]}….{ending}" if host else f"{local[:1]}…@…"
+    host, dot, ending = domain.rpartition(".")
+    return f"{local[:1]}***@{host[:1]}***" + (f".{ending}" if dot else "")

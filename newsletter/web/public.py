@@ -61,6 +61,7 @@ def public_app(workspace: Workspace) -> Starlette:
             Route("/issues/", site.issues, methods=["GET"]),
             Route("/issues/{issue}", site.issue, methods=["GET"]),
             Route("/", site.home, methods=["GET"]),
+            Route("/favicon.ico", site.no_icon, methods=["GET"]),
             Route("/health", site.health, methods=["GET"]),
             Route("/ready", site.ready, methods=["GET"]),
         ],
@@ -256,6 +257,9 @@ class _Site:
 
     async def home(self, _request: Request) -> Response:
         return RedirectResponse("/issues/", status_code=302)
+
+    async def no_icon(self, _request: Request) -> Response:
+        return Response(status_code=204)
 
     async def issues(self, _request: Request) -> Response:
         issues = await run_in_threadpool(self.lookup.issues, self.publication.base_url)
