@@ -287,7 +287,8 @@ class Workspace:
     def assemble(self, issue: str, choice: Choice, *, add: bool = False) -> list[Candidate]:
         """Take briefs from the inbox into an issue; see `issues.assemble`."""
         candidates = [Candidate(path, self.brief(path)) for path in inbox(self.root)]
-        return assemble(self.root, issue, candidates, choice, add=add)
+        zone = self.settings.publication.zone
+        return assemble(self.root, issue, candidates, choice, add=add, zone=zone)
 
     def groups(self) -> list[Group]:
         """Everybody who may be mailed now, by their set of segments."""

@@ -153,7 +153,7 @@ class Renderer:
             for action in brief.actions
         )
         return Edition(
-            id=hashlib.sha256(message).hexdigest()[:16],
+            id=edition_id(message),
             nonce=nonce,
             signature=signature,
             subject=signature.subject,
@@ -185,6 +185,11 @@ def _segments_of(composer: Composer, action: str) -> tuple[str, ...]:
             if one.id == action:
                 return one.segments
     return ()
+
+
+def edition_id(message: bytes) -> str:
+    """16 hex digits of the content's hash."""
+    return hashlib.sha256(message).hexdigest()[:16]
 
 
 def signature_dict(signature: Signature) -> dict[str, Any]:
@@ -232,7 +237,6 @@ class _Inliner(premailer.Premailer):  # type: ignore[misc]
 
     def _parse_style_rules(self, css_body: str, ruleset_index: int) -> tuple[list[Any], list[Any]]:
         return _style_rules(css_body, ruleset_index)
-
 
     def _style_to_basic_html_attributes(
         self, element: lxml.etree._Element, style_content: str, force: bool = False

@@ -20,7 +20,7 @@ import tomlkit
 from newsletter.briefs import ParsedBrief, parse_brief, read_text
 from newsletter.errors import InputError, RefusedError
 from newsletter.issues.issue import FOLDER, INBOX, brief_files, issue_ids
-from newsletter.issues.manifest import FILE, monday_of, require_id, title_of
+from newsletter.issues.manifest import FILE, monday_of, require_id, require_new_id, title_of
 from newsletter.text import did_you_mean
 
 _KEPT = ("text", "policy", "gate")  # settings that a new issue takes over from the last one
@@ -96,9 +96,10 @@ def assemble(
     for a manifest that can't be read. Then nothing was changed. With the publication's `zone` a new
     issue leaves at the last one's hour by the clock, also where summer time began in between.
     """
-    require_id(issue)
-    folder = root / FOLDER / issue
+    folder = root / FOLDER / require_id(issue)
     exists = (folder / FILE).exists()
+    if not exists:
+        require_new_id(issue)
     if exists and not add:
         raise RefusedError(
             f"issue {issue} is there already. To put more briefs into it: "

@@ -100,10 +100,6 @@ def require_id(issue: str) -> str:
         raise RefusedError(
             f'"{tidy(issue)}" can be no issue: use letters, digits and hyphens, e.g. 2026-W48'
         )
-    if sloppy := re.fullmatch(r"(\d{4})-?[Ww](\d{1,2})", issue):
-        week_id = f"{sloppy[1]}-W{int(sloppy[2]):02}"
-        if week_id != issue:
-            raise RefusedError(f'"{issue}" can be no issue: write the week as {week_id}')
     if week := _WEEK.fullmatch(issue):
         try:
             date.fromisocalendar(int(week[1]), int(week[2]), 1)
@@ -112,6 +108,15 @@ def require_id(issue: str) -> str:
                 f"{issue} can be no issue: {week[1]} has no week {int(week[2])}"
             ) from None
     return issue
+
+
+def require_new_id(issue: str) -> str:
+    """The id of an issue to be made: also no week in another spelling, which would be a special issue."""
+    if week := re.fullmatch(r"(\d{4})-?[Ww](\d{1,2})", issue):
+        right = f"{week[1]}-W{int(week[2]):02}"
+        if right != issue:
+            raise RefusedError(f'"{issue}" can be no issue: write the week as {right}')
+    return require_id(issue)
 
 
 def monday_of(issue: str) -> date | None:

@@ -90,15 +90,15 @@ class Lookup:
         if edition_id is None:
             return None
         key = (edition_id, n)
-        if key not in self._links:
+        url = self._links.get(key)
+        if url is None:
             with self.database.read() as connection:
                 url = connection.scalar(
                     sa.select(link.c.url).where(link.c.edition == edition_id, link.c.n == n)
                 )
-            if url is None:
-                return None
-            _remember(self._links, key, url)
-        return self._links[key]
+            if url is not None:
+                _remember(self._links, key, url)
+        return url
 
     def mail(self, ref: Ref) -> Mail | None:
         """The mail that the delivery got, slots open."""
@@ -113,6 +113,8 @@ class Lookup:
 
     def reader(self, ref: Ref) -> Reader | None:
         """The person; None for test tokens and for people who were erased."""
+        if ref.test:
+            return None
         with self.database.read() as connection:
             row = connection.execute(
                 sa.select(subscriber)
@@ -140,17 +142,7 @@ class Lookup:
                 .join(edition, edition.c.id == edition_action.c.edition)
                 .where(edition_action.c.edition == edition_id, edition_action.c.n == n)
             ).first()
-            said = connection.scalar(
-                sa.select(event.c.kind)
-                .where(
-                    event.c.mailing == ref.mailing,
-                    event.c.delivery == ref.n,
-                    event.c.ref == n,
-                    event.c.kind.in_(("done", "not_for_me", "undo")),
-                )
-                .order_by(event.c.n.desc())
-                .limit(1)
-            )
+            said = None if ref.test else self._said(connection, ref, n)
         if row is None:
             return None
         return ActionPage(
@@ -161,6 +153,22 @@ class Lookup:
             issue=row.signature["issue"],
             state=None if said == "undo" else said,
         )
+
+    @staticmethod
+    def _said(connection: sa.Connection, ref: Ref, n: int) -> str | None:
+        """What the reader said last of an action: "done", "not_for_me", "undo" or nothing."""
+        said: str | None = connection.scalar(
+            sa.select(event.c.kind)
+            .where(
+                event.c.mailing == ref.mailing,
+                event.c.delivery == ref.n,
+                event.c.ref == n,
+                event.c.kind.in_(("done", "not_for_me", "undo")),
+            )
+            .order_by(event.c.n.desc())
+            .limit(1)
+        )
+        return said
 
     def issues(self, base_url: str) -> list[ArchiveEntry]:
         """Published issues, the newest first."""
@@ -196,9 +204,10 @@ class Lookup:
         if ref.test:
             return ref.test_edition
         key = (ref.mailing, ref.n)
-        if key not in self._editions:
+        found = self._editions.get(key)
+        if found is None:
             with self.database.read() as connection:
-                found: str | None = connection.scalar(
+                found = connection.scalar(
                     sa.select(mailing_edition.c.edition)
                     .join(
                         delivery,
@@ -209,10 +218,9 @@ class Lookup:
                     )
                     .where(delivery.c.mailing == ref.mailing, delivery.c.n == ref.n)
                 )
-            if found is None:
-                return None
-            _remember(self._editions, key, found)
-        return self._editions[key]
+            if found is not None:
+                _remember(self._editions, key, found)
+        return found
 
 
 def _remember(cache: OrderedDict[Any, str], key: Any, value: str) -> None:

@@ -183,7 +183,7 @@ def test_a_file_can_unsubscribe_people(desk: Desk) -> None:
 
 TWICE = (
     "email,name,segments,role,seats,status\n"
-    "a@example.com,,board,CTO,,\n"
+    "a@example.com,,board,CTO,,subscribed\n"
     "x@example.com,X,,,,\n"
     "A@EXAMPLE.com,Ann,procurement,CEO,3,\n"
     "y@example.com,Y,,,,\n"

@@ -177,11 +177,16 @@ def test_a_brief_with_errors_is_refused_at_its_place(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("issue", ["../x", "inbox", "2026-W60"])
-def test_no_issue_is_made_under_an_impossible_name(tmp_path: Path, issue: str) -> None:
+@pytest.mark.parametrize(
+    ("issue", "says"),
+    [("../x", "letters"), ("inbox", "letters"), ("2026-W60", "no week 60"),
+     ("2026-w48", "as 2026-W48"), ("2026-W8", "as 2026-W08"), ("2026W48", "as 2026-W48")],
+)  # fmt: skip
+def test_no_issue_is_made_under_an_impossible_name(tmp_path: Path, issue: str, says: str) -> None:
     fill(tmp_path)
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError, match=says):
         make(tmp_path, issue)
+    assert len(candidates(tmp_path)) == 3
 
 
 LAST = """\

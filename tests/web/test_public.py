@@ -212,8 +212,10 @@ def test_a_forged_open_gets_the_picture_and_counts_nothing(
 
 
 def test_links_of_a_test_mail_work_and_count_nothing(
-    client: TestClient, workspace: Workspace, tmp_path: Path
+    client: TestClient, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # an edition's id is a 64-bit number, more than SQLite's integers hold: the largest must do too
+    monkeypatch.setattr("newsletter.editions.render.edition_id", lambda _message: "f" * 16)
     sent = workspace.send_test(ISSUE, "me@example.com", segments=["ai-teams"])
     path = tmp_path / "test.eml"
     path.write_bytes(sent.message)
