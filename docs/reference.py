@@ -105,6 +105,7 @@ ADDRESSES = {
     "GET /issues/": "the archive: issues whose sending has started, the newest first",
     "GET /issues/{issue}": "the public page of such an issue, every brief in full, nothing personal",
     "GET /": "redirects to `/issues/`",
+    "GET /favicon.ico": "nothing (204): browsers ask for it unbidden",
     "GET /health": 'the process answers: `{"ok": true}`',
     "GET /ready": "the database answers too; 503 when it does not",
 }  # fmt: skip
