@@ -60,7 +60,7 @@ class Proofs:
                     "edition": edition.id,
                     "lens": edition.lens,
                     "segments": [name for key, name in names.items() if key in read_by],
-                    "recipients": sum(people[reader] for reader in one.readers),
+                    "recipients": sum(people.get(reader, 0) for reader in one.readers),
                     "bytes": edition.html_bytes,
                     "subject": edition.subject,
                     "html_file": html.name,

@@ -303,7 +303,7 @@ class _Builder:
         is_item = block.kind == "item" or unmarked != block.text
         text = _BOLD_START.sub(r"\1\2", unmarked)
         segments, rest, label = self._split_audience(text)
-        if segments is None and not label and self._belongs_above(block, is_item=is_item):
+        if segments is None and not label and self._belongs_above(block, text, is_item=is_item):
             self._continue(text)
             return
         is_action = (
@@ -336,12 +336,14 @@ class _Builder:
             self.above = _OpenAction(_without_everybody(segments or ()), rest, block.at)
             self.actions.append(self.above)
 
-    def _belongs_above(self, block: Block, *, is_item: bool) -> bool:
+    def _belongs_above(self, block: Block, text: str, *, is_item: bool) -> bool:
         """Whether a line without an audience goes on with the action above it."""
         above = self.above
         if above is None:
             return False
         if not above.text or above.holds == "everything":
+            return True
+        if self._is_remark(text):
             return True
         if is_item and (above.holds == "items" or above.text.endswith(":")):
             return True
@@ -361,10 +363,13 @@ class _Builder:
         return any(fuzz.ratio(fold(label), fold(option)) >= 80 for option in options)
 
     def _is_remark(self, text: str) -> bool:
-        """`Deadline: Friday`, too short to be a headline."""
+        """`Deadline: Friday`: words that are no audience and say more of the action above.
+
+        A long line without a full stop is a headline, whatever its first word.
+        """
         head, colon, rest = text.partition(":")
-        known = fold(head) in self.vocabulary.not_audiences
-        return bool(colon) and known and len(rest.split()) <= _REMARK_WORDS
+        known = bool(colon) and fold(head) in self.vocabulary.not_audiences
+        return known and (_ends_sentence(text) or len(rest.split()) <= _REMARK_WORDS)
 
     def _split_audience(self, text: str) -> tuple[tuple[str, ...] | None, str, str | None]:
         """(segments or None, text without its audience, the words that are no known audience)."""

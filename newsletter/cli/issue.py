@@ -111,7 +111,8 @@ def preview(
         workspace.segments.get(key)
     files = workspace.preview(issue_id, segments=segments or None, email=email)
     out.print(str(files[0]), markup=False)
-    err.print(f"{(len(files) - 1) // 2} editions, each as HTML and text")
+    count = (len(files) - 1) // 2
+    err.print(f"{count} edition{'s' if count != 1 else ''}, each as HTML and text")
 
 
 @issue.command()

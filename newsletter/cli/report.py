@@ -43,9 +43,8 @@ def report(workspace: Workspace, issue_id: str, as_json: bool, html: Path | None
 
 def print_report(figures: dict[str, Any], *, most: int | None = None) -> None:
     """The figures as tables: actions first. `most` bounds the lines of each."""
-    out.print(
-        f"[bold]{figures['issue_id']}[/bold]  {figures['subject']}  · sent {figures['sent_at']}"
-    )
+    sent = f"sent {figures['sent_at']}" if figures["sent_at"] else "not sent yet"
+    out.print(f"[bold]{figures['issue_id']}[/bold]  {figures['subject']}  · {sent}")
     opens, clicks = figures["opens"], figures["clicks"]
     out.print(
         f"{figures['recipients']:,} mails. Read by {opens['readers']:,} people "

@@ -45,7 +45,12 @@ def plan(workspace: Workspace, issue_id: str, transport: str | None, as_json: bo
         print_json(made.as_dict())
         return
     print_plan(workspace, made)
-    err.print(f"Next: newsletter send approve {issue_id} --plan {made.hash}")
+    if made.deliveries:
+        err.print(f"Next: newsletter send approve {issue_id} --plan {made.hash}")
+    elif made.candidates:
+        err.print("Nobody is left to mail.")
+    else:
+        err.print("There is nobody to mail yet; import people: newsletter audience import FILE")
 
 
 def print_plan(workspace: Workspace, made: Plan, *, most: int | None = None) -> None:
@@ -164,25 +169,27 @@ def audit(workspace: Workspace, issue_id: str, as_json: bool) -> None:
     if as_json:
         print_json(books)
     else:
-        out.print(
-            f"{books['candidates']:,} candidates = {books['deliveries']:,} deliveries + "
-            f"{sum(books['excluded'].values()):,} left out"
-        )
-        states = [[state, people] for state, people in books["states"].items() if people]
-        table("Deliveries by state", ["State", ("People", "right")], states)
-        rows = [
-            [
-                edition,
-                *(states.get(state, 0) for state in books["states"] if books["states"][state]),
-            ]
-            for mailing in books["mailings"]
-            for edition, states in mailing["editions"].items()
-        ]
-        used = [state for state, people in books["states"].items() if people]
-        table("By edition", ["Edition", *((state, "right") for state in used)], rows)
-        out.print("The books balance." if books["ok"] else "THE BOOKS DO NOT BALANCE.")
+        for one in books["mailings"]:
+            _print_books(one)
     if not books["ok"]:
         raise click.exceptions.Exit(1)
+
+
+def _print_books(books: dict[str, Any]) -> None:
+    """One mailing's sums, by state and by edition."""
+    out.print(
+        f"Mailing {books['mailing']} is {books['state']}: {books['candidates']:,} candidates = "
+        f"{books['deliveries']:,} deliveries + {sum(books['excluded'].values()):,} left out"
+    )
+    used = [state for state, people in books["states"].items() if people]
+    rows = [
+        [edition, *(states.get(state, 0) for state in used)]
+        for edition, states in books["editions"].items()
+    ]
+    rows.append(["all", *(books["states"][state] for state in used)])
+    table("", ["Edition", *((state, "right") for state in used)], rows)
+    under_way = "" if books["state"] == "done" else " so far"
+    out.print(f"The books balance{under_way}." if books["ok"] else "THE BOOKS DO NOT BALANCE.")
 
 
 def _print_status(issue_id: str, now: dict[str, Any]) -> None:

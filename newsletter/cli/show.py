@@ -49,9 +49,9 @@ def table(
     title: str, columns: Iterable[str | tuple[str, str]], rows: Iterable[Iterable[Any]]
 ) -> None:
     """A table; a column given as (name, "right") is set to the right, as numbers are."""
-    shown = Table(
-        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
+    if title:
+        out.print(f"[bold]{escape(title)}[/bold]")
+    shown = Table(box=None, pad_edge=False)
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")
         shown.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]

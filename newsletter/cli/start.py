@@ -30,7 +30,13 @@ def init_command(folder: Path) -> None:
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--only", type=click.Choice(["public"]), help="Serve just this part.")
 @with_workspace
 def serve_command(workspace: Workspace, host: str, port: int, only: str | None) -> None:  # noqa: ARG001

@@ -20,7 +20,14 @@ import sqlalchemy as sa
 from newsletter.audience import log
 from newsletter.db import Database
 from newsletter.db.schema import archive, edition, mailing, mailing_edition
-from newsletter.delivery.ledger import OPEN, Ledger, Recipient, mailing_row, state_counts
+from newsletter.delivery.ledger import (
+    OPEN,
+    Ledger,
+    LeftBehind,
+    Recipient,
+    mailing_row,
+    state_counts,
+)
 from newsletter.delivery.transports import Envelope, Outcome, Transport
 from newsletter.editions import Skeleton, encode, mailbox
 from newsletter.errors import RefusedError, TransportError
@@ -110,16 +117,21 @@ class Engine:
     def _recover(self, ledger: Ledger) -> None:
         """Rows that a dead process left `handed`: ask the transport what became of each."""
         with self.database.read() as connection:
-            owners = ledger.left_behind(connection)
-        for owner, numbers in owners.items():
-            if _lives(owner):
+            left_behind = ledger.left_behind(connection)
+        now = datetime.now(UTC)
+        for left in left_behind:
+            if _lives(left, now):
+                host, pid = left.owner.split(":")[:2]
+                until = f"{left.lease_until:%H:%M} UTC" if left.lease_until else "later"
                 raise RefusedError(
-                    f"mailing {ledger.mailing} is being sent by process {owner.split(':')[1]}; "
-                    "wait for it, or end it first"
+                    f"mailing {ledger.mailing} is being sent by process {pid} on {host}. "
+                    f"If that one is dead, start again after {until}"
                 )
-            took = {n: self.transport.took(Envelope(ledger.mailing, n, "", b"")) for n in numbers}
+            took = {
+                n: self.transport.took(Envelope(ledger.mailing, n, "", b"")) for n in left.numbers
+            }
             with self.database.write() as connection:
-                ledger.recover(connection, owner, took, datetime.now(UTC))
+                ledger.recover(connection, left.owner, took, now)
 
     def _send(self, ledger: Ledger, skeletons: Mapping[int, Skeleton]) -> None:
         """The hot path: about 0.1 ms a message of our own, the rest is the transport's."""
@@ -193,10 +205,10 @@ def _open(counts: Mapping[str, int]) -> int:
     return sum(counts[state] for state in OPEN)
 
 
-def _lives(owner: str) -> bool:
-    """Whether the process that bears this name still runs; another machine's is taken to live."""
-    host, _, rest = owner.partition(":")
-    if not rest:
+def _lives(left: LeftBehind, now: datetime) -> bool:
+    """Whether the owner may still be at work: its lease runs, and on this machine its process does."""
+    host, _, rest = left.owner.partition(":")
+    if not rest or left.lease_until is None or left.lease_until <= now:
         return False
     if host != socket.gethostname():
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ STATES = (
     "skipped",
     "cancelled",
 )
+LEASE = timedelta(minutes=15)  #: far longer than a batch takes; after it an owner counts as dead
 OPEN = ("planned", "claimed", "handed", "deferred")  #: a finished mailing has none of these
 
 
@@ -43,6 +44,15 @@ class Recipient:
     consent_at: datetime | None
     consent_source: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What an owner had in hand when it was last seen."""
+
+    owner: str
+    numbers: list[int]
+    lease_until: datetime | None
 
 
 class Ledger:
@@ -118,6 +128,8 @@ class Ledger:
             .where(self._row, delivery.c.n > after, delivery.c.state == "planned")
             .order_by(delivery.c.n)
             .limit(most)
+            # on PostgreSQL two processes take different rows; SQLite has one writer anyway
+            .with_for_update(skip_locked=True, of=delivery)
         ).all()
         skipped = [
             {"row": row.n, "why": "erased" if row.id is None else row.why_not}
@@ -133,7 +145,7 @@ class Ledger:
                 skipped,
             )
         if going:
-            connection.execute(
+            handed = (
                 delivery.update()
                 .where(
                     self._row,
@@ -143,10 +155,14 @@ class Ledger:
                 .values(
                     state="handed",
                     owner=self.owner,
+                    lease_until=now + LEASE,
                     handed_at=now,
                     attempts=delivery.c.attempts + 1,
                 )
+                .returning(delivery.c.n)
             )
+            mine = set(connection.scalars(handed))
+            going = [row for row in going if row.n in mine]  # who changes no row sends nothing
         recipients = [
             Recipient(
                 n=row.n,
@@ -161,16 +177,17 @@ class Ledger:
         ]
         return recipients, rows[-1].n if rows else after
 
-    def left_behind(self, connection: sa.Connection) -> dict[str, list[int]]:
-        """Numbers of rows that are `claimed` or `handed`, by their owner."""
-        found: dict[str, list[int]] = {}
-        for n, owner in connection.execute(
-            sa.select(delivery.c.n, delivery.c.owner).where(
+    def left_behind(self, connection: sa.Connection) -> list[LeftBehind]:
+        """Rows that are `claimed` or `handed`, by their owner, with the last of its leases."""
+        found: dict[str, LeftBehind] = {}
+        for n, owner, lease in connection.execute(
+            sa.select(delivery.c.n, delivery.c.owner, delivery.c.lease_until).where(
                 self._row, delivery.c.state.in_(("claimed", "handed"))
             )
         ):
-            found.setdefault(owner or "", []).append(n)
-        return found
+            left = found.setdefault(owner or "", LeftBehind(owner or "", [], lease))
+            left.numbers.append(n)
+        return list(found.values())
 
     def recover(
         self, connection: sa.Connection, owner: str, took: dict[int, bool | None], now: datetime

@@ -57,6 +57,10 @@ class Choice:
     def of(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The chosen briefs in order. Raises RefusedError for a slug that is not in the inbox."""
         if self.slugs:
+            if self.tag or self.since or self.until or self.most:
+                raise RefusedError(
+                    "name the briefs, or choose them by tag, date or number, not both"
+                )
             by_slug = {candidate.slug: candidate for candidate in candidates}
             for slug in self.slugs:
                 if slug not in by_slug:

@@ -368,10 +368,19 @@ def test_a_colon_inside_a_word_names_no_audience(line: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["Deadline", "NOTE", "Tip", "update"])
-def test_words_in_not_audiences_are_no_error(word: str) -> None:
-    parsed = pasted(actions=("AI teams: go.", f"{word}: the offer ends on Friday."))
-    assert who_does_what(parsed)[1] == ((), f"{word}: the offer ends on Friday.")
+def test_words_in_not_audiences_belong_to_the_action_above(word: str) -> None:
+    parsed = pasted(actions=("AI teams: go.", f"{word}: the offer ends on Friday.", "Execs: sign."))
+    assert who_does_what(parsed) == [
+        (("ai-teams",), f"go. {word}: the offer ends on Friday."),
+        (("execs",), "sign."),
+    ]
     assert parsed.ok
+    assert not parsed.findings
+
+
+def test_words_in_not_audiences_open_an_action_for_everybody_when_nothing_is_above() -> None:
+    parsed = pasted(actions=("Tip: read the contract.",))
+    assert who_does_what(parsed) == [((), "Tip: read the contract.")]
 
 
 def test_a_bare_deadline_is_no_headline() -> None:

@@ -7,10 +7,12 @@ import email.policy
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 
 from newsletter.db.schema import delivery, subscriber, suppression
 from newsletter.delivery import Envelope, OutboxTransport
+from newsletter.delivery.ledger import Ledger
 from newsletter.errors import NewsletterError, NotFoundError, RefusedError, TransportError
 from newsletter.workspace import Workspace
 
@@ -334,3 +337,68 @@ def test_a_test_mail_is_whole_and_counts_nothing(local: Workspace) -> None:
         local.send_test(ISSUE, "nobody")
     with pytest.raises(NotFoundError, match="Did you mean"):
         local.send_test(ISSUE, "me@example.com", segments=["ai-team"])
+
+
+def test_two_owners_are_never_handed_the_same_delivery(workspace: Workspace) -> None:
+    workspace.plan(ISSUE)
+    mailing = workspace.status(ISSUE)["mailing"]
+    barrier = threading.Barrier(2)
+    handed: dict[str, list[int]] = {"one": [], "two": []}
+
+    def take(owner: str) -> None:
+        ledger, after = Ledger(mailing, owner), -1
+        barrier.wait(timeout=10)
+        while True:
+            with workspace.database.write() as connection:
+                got, last = ledger.hand_out(
+                    connection, after=after, most=7, now=datetime.now(UTC), consent_required=False
+                )
+            handed[owner] += [recipient.n for recipient in got]
+            if last == after:
+                return
+            after = last
+
+    threads = [threading.Thread(target=take, args=(owner,)) for owner in handed]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    both = handed["one"] + handed["two"]
+    assert len(both) == len(set(both))
+
+
+@pytest.mark.parametrize(
+    ("owner", "lease", "refused"),
+    [
+        ("another-host:1:ab", timedelta(minutes=5), True),
+        ("another-host:1:ab", timedelta(minutes=-1), False),
+        (f"{socket.gethostname()}:{os.getppid()}:ab", timedelta(minutes=5), True),
+        (f"{socket.gethostname()}:{os.getppid()}:ab", timedelta(minutes=-1), False),
+        (f"{socket.gethostname()}:4194303:ab", timedelta(minutes=5), False),
+    ],
+)
+def test_rows_of_an_owner_are_taken_over_only_when_it_is_dead(
+    local: Workspace, owner: str, lease: timedelta, refused: bool
+) -> None:
+    local.approve(ISSUE, plan=local.plan(ISSUE).hash)
+    with local.database.write() as connection:
+        connection.execute(
+            delivery.update()
+            .where(delivery.c.n <= 5)
+            .values(state="handed", owner=owner, lease_until=datetime.now(UTC) + lease)
+        )
+    if refused:
+        with pytest.raises(RefusedError, match="is being sent by process"):
+            local.start(ISSUE)
+        assert local.status(ISSUE)["states"]["handed"] == 5
+    else:
+        assert local.start(ISSUE)["states"]["accepted"] == 486
+
+
+def test_the_editions_can_be_looked_at_before_anybody_is_there(workspace_dir: Path) -> None:
+    with Workspace(workspace_dir) as empty:
+        index, *files = empty.preview(ISSUE)
+        assert len(files) == 2
+        assert "General" in index.read_text("utf-8")
+        plan = empty.plan(ISSUE)
+        assert (plan.candidates, plan.deliveries) == (0, 0)
