@@ -203,8 +203,8 @@ class _Builder:
     def _heading(self, block: Block) -> None:
         text = ALL_BOLD.sub(r"\2", block.text)
         role = self.vocabulary.role_of(text)
-        if text.startswith("\\"):
-            text, role = text[1:], None
+        if self.markdown and text.startswith("\\"):  # as the writer marks what only looks like a label
+            text, role = text[1:].lstrip(), None
         below_action = self.role == "action" and block.level > 2 and role is None
         if below_action and (keys := self._audience(text)):
             self._await_text(keys, block.at, "everything")
