@@ -36,6 +36,12 @@ FieldType = Literal["text", "number", "date", "boolean", "choice"]
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: Any) -> Any:
+        """No text of the settings holds a line break: most of them stand in headers of mails."""
+        return tidy(value) if isinstance(value, str) else value
+
 
 class Publication(_Table):
     """Who publishes; name and postal address stand in every mail."""
@@ -50,8 +56,11 @@ class Publication(_Table):
     @field_validator("base_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        if not re.match(r"https?://[^/\s?#]+(/[^\s?#]*)?$", value):
-            raise ValueError("must be an address such as https://news.example.com, without ? or #")
+        if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/?", value):
+            raise ValueError(
+                "must be an address such as https://news.example.com: no path, and other letters "
+                "than a-z in their xn-- form"
+            )
         return value.rstrip("/")
 
     @field_validator("timezone")
@@ -59,7 +68,7 @@ class Publication(_Table):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(
                 f'"{value}" is no time zone; write one such as Europe/Berlin'
             ) from error
@@ -80,10 +89,9 @@ class Sender(_Table):
     @field_validator("email", "reply_to")
     @classmethod
     def _one_address(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(
-            r"[^@\s<>,\"]+@[^@\s<>,\"]+\.[^@\s<>,\"]+", value
-        ):
-            raise ValueError("must be one e-mail address")
+        pattern = r"[!-~]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+"
+        if value is not None and (not re.fullmatch(pattern, value) or set(value) & set('<>,"')):
+            raise ValueError("must be one e-mail address; a domain in its xn-- form")
         return value
 
 

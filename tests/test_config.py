@@ -83,7 +83,7 @@ def test_a_field_has_a_short_and_a_long_form(tmp_path: Path) -> None:
         (GOOD + "[issues]\ntext = 'ful'\n", 10, "'lead' or 'full'"),
         (GOOD.replace("https://", ""), 3, "https://news.example.com"),
         (GOOD.replace("https://", "ftp://"), 3, "https://news.example.com"),
-        (GOOD.replace("com/", "com/?a=b"), 3, "without ? or #"),
+        (GOOD.replace("com/", "com/?a=b"), 3, "no path"),
         (GOOD.replace("Europe/Berlin", "Mars/Base"), 5, "Europe/Berlin"),
         (GOOD.replace("Europe/Berlin", "../../etc/passwd"), 5, "no time zone"),
         (GOOD.replace("desk@news.example", "Desk <desk@news.example>"), 8, "one e-mail address"),

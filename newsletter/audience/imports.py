@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,6 +29,7 @@ from newsletter.text import did_you_mean, fold, tidy
 CHUNK = 5_000  #: rows a transaction; bounds memory and keeps other writers waiting under a second
 MOST_NOTICES = 20  #: columns without use that are named one by one
 LONGEST_VALUE = 500  #: characters of a name or field
+_FIRST_CONSENT = datetime(1990, 1, 1, tzinfo=UTC)  # before it nobody had a newsletter
 _KNOWN = ("email", "name", "segments", "status", "consent_at", "consent_source", "language")
 _ALSO_EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
 _STATUS = {
@@ -406,7 +408,8 @@ class _Rejects:
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
             csv.writer(self._file).writerow(["line", "reason", "row"])
         self.count += 1
         csv.writer(self._file).writerow([line, reason, *cells])
@@ -457,11 +460,13 @@ def _reader(file: TextIO, path: Path) -> Any:
 def _time(text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise _RowError(
-            f'consent_at "{text}" is no time; write it as 2026-05-03T09:00:00Z'
-        ) from None
+        moment = None
+    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + timedelta(days=1):
+        example = "2026-05-03T09:00:00Z"
+        raise _RowError(f'consent_at "{text}" is no time in the past; write it as {example}')
+    return moment
 
 
 def _field(name: str, text: str, settings: FieldSettings) -> Any:

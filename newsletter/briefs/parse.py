@@ -203,7 +203,9 @@ class _Builder:
     def _heading(self, block: Block) -> None:
         text = ALL_BOLD.sub(r"\2", block.text)
         role = self.vocabulary.role_of(text)
-        if self.markdown and text.startswith("\\"):  # as the writer marks what only looks like a label
+        if self.markdown and text.startswith(
+            "\\"
+        ):  # as the writer marks what only looks like a label
             text, role = text[1:].lstrip(), None
         below_action = self.role == "action" and block.level > 2 and role is None
         if below_action and (keys := self._audience(text)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
 from newsletter.db.schema import installation
@@ -30,16 +32,20 @@ class Database:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite and parsed.database and parsed.database != ":memory:":
             path = root / parsed.database
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # people are in it
             parsed = parsed.set(database=str(path))
-        self.engine = _sqlite_engine(parsed) if self.sqlite else sa.create_engine(parsed)
+        self.engine = (
+            _sqlite_engine(parsed)
+            if self.sqlite
+            else sa.create_engine(parsed, hide_parameters=True)  # people stand in parameters
+        )
         self._checked = False
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent view; on SQLite it never waits for a writer and never blocks one."""
         self.check()
-        with self._connect() as connection, connection.begin():
+        with self._explained(), self._connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -47,17 +53,33 @@ class Database:
         """One transaction, committed at the end; on SQLite the write lock is taken at its start, so
         that two writers queue up instead of failing half-way."""
         self.check()
-        with self._connect(writes=True) as connection, connection.begin():
+        with self._explained(), self._connect(writes=True) as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the world does to a database (locked, full, damaged, gone) as a sentence."""
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InternalError) as error:
+            raise RefusedError(f"{self._name} can't be used now: {error.orig}") from error
+        except sa.exc.DatabaseError as error:
+            if type(error) is not sa.exc.DatabaseError:  # a mistake of ours keeps its traceback
+                raise
+            raise RefusedError(
+                f"{self._name} is damaged ({error.orig}); restore it from a backup"
+            ) from error
+
+    @property
+    def _name(self) -> str:
+        return f"the database {self.engine.url.render_as_string()}"
 
     @contextmanager
     def _connect(self, *, writes: bool = False) -> Iterator[sa.Connection]:
         try:
             connection = self.engine.connect()
         except sa.exc.OperationalError as error:
-            raise RefusedError(
-                f"the database {self.engine.url.render_as_string()} can't be opened: {error.orig}"
-            ) from error
+            raise RefusedError(f"{self._name} can't be opened: {error.orig}") from error
         with connection:
             yield connection.execution_options(writes=writes)
 
@@ -65,7 +87,7 @@ class Database:
         """Make a fresh database ready; refuse one of another version. Cheap after the first call."""
         if self._checked:
             return
-        with self._connect() as connection:
+        with self._explained(), self._connect() as connection:
             tables = sa.inspect(connection).get_table_names()
             version = (
                 connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -108,7 +130,12 @@ def _lower(value: Any) -> Any:
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT / 1000})
+    engine = sa.create_engine(
+        url, connect_args={"timeout": _BUSY_TIMEOUT / 1000}, hide_parameters=True
+    )
+    if url.database and url.database != ":memory:":
+        with suppress(OSError):  # the owner's alone, before anybody is in it
+            os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
@@ -129,3 +156,13 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def insert_new(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *returning: str
+) -> list[sa.Row[Any]]:
+    """Insert the rows whose primary key is not there yet; returns these columns of those."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    columns = [table.c[name] for name in returning]
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(*columns)
+    return list(connection.execute(statement, list(rows)))

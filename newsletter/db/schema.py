@@ -75,6 +75,7 @@ subscriber = sa.Table(
     _column("paused_until", UTCTime, nullable=True),
     _column("created_at", UTCTime),
     _column("updated_at", UTCTime),
+    sqlite_autoincrement=True,  # an erased person's number, which old tokens name, is nobody else's
 )
 
 membership = sa.Table(  # manual members of segments; rules need no rows
@@ -144,6 +145,8 @@ edition = sa.Table(  # content-addressed, immutable
     _column("html", sa.Text),  # inlined, links rewritten, slots open
     _column("text", sa.Text),
     _column("message", sa.LargeBinary),  # the MIME skeleton
+    _column("html_bytes", sa.Integer),
+    _column("message_bytes", sa.Integer),
     _column("created_at", UTCTime),
 )
 

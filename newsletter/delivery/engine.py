@@ -32,6 +32,7 @@ from newsletter.delivery.transports import Envelope, Outcome, Transport
 from newsletter.editions import Skeleton, encode, mailbox
 from newsletter.errors import RefusedError, TransportError
 
+_at_work: set[str] = set()  #: owners whose engine runs in this process right now
 WINDOW = 64  #: messages handed out in a turn: so many can be in doubt after a kill
 
 #: Plain values by slot name for (mailing, recipient); the tracking part knows what they mean.
@@ -75,6 +76,13 @@ class Engine:
         every row then has a state from which the next run goes on.
         """
         self.transport.check()
+        _at_work.add(self.owner)
+        try:
+            return self._run(mailing_id)
+        finally:
+            _at_work.discard(self.owner)
+
+    def _run(self, mailing_id: int) -> dict[str, int]:
         ledger = Ledger(mailing_id, self.owner)
         with self.database.write() as connection:
             row = mailing_row(connection, mailing_id)
@@ -159,29 +167,46 @@ class Engine:
             if last == after:
                 return
             after = last
-            batch = [
-                Envelope(
-                    ledger.mailing,
-                    recipient.n,
-                    recipient.address,
-                    self._message(ledger.mailing, recipient, skeletons[recipient.edition]),
-                )
-                for recipient in recipients
-            ]
+            batch, broken = self._batch(ledger.mailing, recipients, skeletons)
             try:
-                outcomes = self.transport.send(batch)
+                outcomes = [*broken, *self.transport.send(batch)]
             except TransportError:
-                self._give_back(ledger, batch)
+                self._give_back(ledger, batch, broken)
                 raise
+
+    def _batch(
+        self, mailing_id: int, recipients: Sequence[Recipient], skeletons: Mapping[int, Skeleton]
+    ) -> tuple[list[Envelope], list[Outcome]]:
+        """Complete messages, and the outcomes of those that can't be made: one person whose name or
+        address is beyond us must never stop the rest."""
+        batch: list[Envelope] = []
+        broken: list[Outcome] = []
+        for person in recipients:
+            if not person.address.isascii():
+                answer = "the address needs SMTPUTF8, which this way out does not offer"
+                broken.append(Outcome(person.n, "rejected", "553 5.6.7", answer))
+                continue
+            try:
+                message = self._message(mailing_id, person, skeletons[person.edition])
+            except Exception as error:  # noqa: BLE001
+                answer = f"the message can't be made: {type(error).__name__}: {error}"
+                broken.append(Outcome(person.n, "rejected", "", answer))
+            else:
+                batch.append(Envelope(mailing_id, person.n, person.address, message))
+        return batch, broken
 
     @staticmethod
     def _stopped(connection: sa.Connection, mailing_id: int) -> bool:
         return bool(mailing_row(connection, mailing_id).state != "running")
 
-    def _give_back(self, ledger: Ledger, batch: Sequence[Envelope]) -> None:
+    def _give_back(
+        self, ledger: Ledger, batch: Sequence[Envelope], broken: Sequence[Outcome]
+    ) -> None:
         took = {envelope.n: self.transport.took(envelope) for envelope in batch}
         with self.database.write() as connection:
-            ledger.recover(connection, self.owner, took, datetime.now(UTC))
+            now = datetime.now(UTC)
+            ledger.settle(connection, broken, now)
+            ledger.recover(connection, self.owner, took, now)
 
     def _message(self, mailing_id: int, recipient: Recipient, skeleton: Skeleton) -> bytes:
         return fill_message(skeleton, self.stamp(mailing_id, recipient))
@@ -214,7 +239,7 @@ def _lives(left: LeftBehind, now: datetime) -> bool:
         return True
     pid = int(rest.partition(":")[0])
     if pid == os.getpid():
-        return False
+        return left.owner in _at_work
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

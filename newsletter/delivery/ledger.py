@@ -39,7 +39,7 @@ class Recipient:
 
     n: int
     edition: int  #: mailing_edition.n
-    address: str
+    address: str  #: local part as written, domain as IDNA
     name: str
     consent_at: datetime | None
     consent_source: str
@@ -115,6 +115,7 @@ class Ledger:
                 delivery.c.n,
                 delivery.c.edition,
                 subscriber.c.address,
+                subscriber.c.domain,
                 subscriber.c.name,
                 subscriber.c.consent_at,
                 subscriber.c.consent_source,
@@ -140,7 +141,11 @@ class Ledger:
         if skipped:
             connection.execute(
                 delivery.update()
-                .where(self._row, delivery.c.n == sa.bindparam("row"))
+                .where(
+                    self._row,
+                    delivery.c.n == sa.bindparam("row"),
+                    delivery.c.state == "planned",
+                )
                 .values(state="skipped", reason=sa.bindparam("why"), settled_at=now),
                 skipped,
             )
@@ -167,7 +172,7 @@ class Ledger:
             Recipient(
                 n=row.n,
                 edition=row.edition,
-                address=row.address,
+                address=f"{row.address.rpartition('@')[0]}@{row.domain}",
                 name=row.name,
                 consent_at=row.consent_at,
                 consent_source=row.consent_source,

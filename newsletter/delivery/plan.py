@@ -343,6 +343,8 @@ def store_editions(connection: sa.Connection, editions: Sequence[Edition], now: 
                 "html": one.html,
                 "text": one.text,
                 "message": one.message,
+                "html_bytes": one.html_bytes,
+                "message_bytes": len(one.message),
                 "created_at": now,
             }
             for one in new
@@ -397,8 +399,8 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
             mailing_edition.c.recipients,
             edition.c.lens,
             edition.c.subject,
-            sa.func.length(sa.cast(edition.c.html, sa.LargeBinary)).label("bytes"),
-            sa.func.length(edition.c.message).label("message_bytes"),
+            edition.c.html_bytes,
+            edition.c.message_bytes,
         )
         .join(edition, edition.c.id == mailing_edition.c.edition)
         .where(mailing_edition.c.mailing == mailing_id)
@@ -418,7 +420,7 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
                 subject=line.subject,
                 segments=tuple(line.segments),
                 recipients=line.recipients,
-                bytes=line.bytes,
+                bytes=line.html_bytes,
                 message_bytes=line.message_bytes,
             )
             for line in lines

@@ -6,11 +6,12 @@ Knows neither recipients nor transports.
 from newsletter.editions.compose import Composer, Signature, labels_view, publication_view
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
-from newsletter.editions.slots import Skeleton, encode, fill, normalise
+from newsletter.editions.slots import MOST_CHARACTERS, Skeleton, encode, fill, normalise
 from newsletter.editions.templates import Templates
 from newsletter.editions.view import EditionView
 
 __all__ = [
+    "MOST_CHARACTERS",
     "Composer",
     "Edition",
     "EditionAction",

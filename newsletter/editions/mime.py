@@ -9,8 +9,11 @@ from email.header import Header
 from urllib.parse import urlsplit
 
 from newsletter.editions.slots import marker
+from newsletter.errors import InputError
+from newsletter.text import tidy
 
 _SPECIALS = re.compile(r'[()<>@,;:\\".\[\]]')
+_LOOSE_BREAK = re.compile(r"\r(?!\n )|(?<!\r)\n|\n(?! )")
 _ANY_MARKER = re.compile(rb"(@@[a-z2-7]{10}\.[a-z_]+\.(?:html|text|header)@@)")
 
 
@@ -38,7 +41,7 @@ def skeleton(
         ("Subject", encoded(subject, "Subject")),
         ("Date", marker(nonce, "date", "header")),
         ("Message-ID", f"<{marker(nonce, 'bounce', 'header')}@{host}>"),
-        ("List-Id", f"{encoded(envelope.list_name, 'List-Id')} <list.{host}>"),
+        ("List-Id", mailbox(envelope.list_name, f"list.{host}", "List-Id")),
         ("Precedence", "bulk"),
         ("Content-Language", language),
         ("MIME-Version", "1.0"),
@@ -50,6 +53,11 @@ def skeleton(
         address = f"<{envelope.base_url}/u/{marker(nonce, 'manage', 'header')}>"
         headers.insert(6, ("List-Unsubscribe", address))
         headers.insert(7, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    for name, value in headers:
+        if not value.isascii() or _LOOSE_BREAK.search(value):
+            raise InputError(
+                f"the header {name} can't hold {value!r}: a line break or other letters"
+            )
     lines = [f"{name}: {value}".encode() for name, value in headers]
     for kind, body in (("plain", text), ("html", html)):
         lines += [
@@ -83,17 +91,20 @@ def quoted_body(text: str) -> bytes:
 
 def encoded(text: str, header: str) -> str:
     """A header's text: as it is when ASCII and short, else RFC 2047 words, folded."""
-    if text.isascii() and len(text) + len(header) < 76:
+    text = tidy(text)
+    if text.isascii() and len(text) + len(header) < 76 and "=?" not in text:
         return text
-    charset = "us-ascii" if text.isascii() else "utf-8"
+    unfoldable = any(len(word) > 60 for word in text.split())
+    charset = "us-ascii" if text.isascii() and not unfoldable and "=?" not in text else "utf-8"
     return Header(text, charset, header_name=header).encode(linesep="\r\n")
 
 
 def mailbox(name: str, address: str, header: str = "From") -> str:
     """`Name <address>`, the name quoted or RFC 2047 encoded where it must be."""
+    name = tidy(name)
     if not name:
         return address
-    if not name.isascii():
+    if not name.isascii() or "=?" in name or any(len(word) > 60 for word in name.split()):
         return f"{Header(name, 'utf-8', header_name=header).encode(linesep=chr(13) + chr(10))} <{address}>"
     if _SPECIALS.search(name):
         quoted_name = name.replace("\\", "\\\\").replace('"', '\\"')

@@ -42,7 +42,9 @@ class _Checker:
         if not self.issue.manifest.preheader:
             message = "no preheader: phones show the mail's first words instead"
             self._find("IS106", "warning", message, "preheader")
-        for key in self.issue.manifest.segments:
+        for key, override in self.issue.manifest.segments.items():
+            if override.subject == "":
+                self._find("IS105", "error", f'no subject for "{key}"', "segments", key, "subject")
             if key not in self.segments.keys:
                 hint = did_you_mean(key, self.segments.keys)
                 self._find("IS107", "error", f'there is no segment "{key}".{hint}', "segments", key)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from newsletter.config import find_line, line_of_error
 from newsletter.errors import InputError, RefusedError
@@ -25,6 +25,12 @@ _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: Any) -> Any:
+        """Subjects go into headers, and no other text here is longer than a paragraph."""
+        return tidy(value) if isinstance(value, str) else value
 
 
 class PolicyTable(_Table):

@@ -5,7 +5,7 @@ Knows nothing of rendering.
 
 from newsletter.tracking.intake import load_spool
 from newsletter.tracking.lookup import ActionPage, ArchiveEntry, Lookup, Mail, Reader
-from newsletter.tracking.spool import RawEvent, Spool
+from newsletter.tracking.spool import RawEvent, Spool, SpoolFullError
 from newsletter.tracking.stamp import Stamper
 from newsletter.tracking.tokens import TEST, Keyring, Ref
 from newsletter.tracking.verdicts import judge
@@ -21,6 +21,7 @@ __all__ = [
     "Reader",
     "Ref",
     "Spool",
+    "SpoolFullError",
     "Stamper",
     "judge",
     "load_spool",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from newsletter.db.schema import (
 )
 from newsletter.tracking.tokens import Ref
 
+UNDO = timedelta(days=1)  #: how long a way back is open without a new sign-up
 _CACHED = 50_000  #: deliveries and links in memory; redirects then ask no database
 
 
@@ -132,6 +133,19 @@ class Lookup:
             consent_source=row.consent_source,
             created_at=row.created_at,
         )
+
+    def may_undo(self, ref: Ref, *, now: datetime | None = None) -> bool:
+        """Whether this very mail's reader left through it within the last day."""
+        with self.database.read() as connection:
+            row = connection.execute(
+                sa.select(event.c.kind, event.c.at)
+                .where(event.c.mailing == ref.mailing, event.c.delivery == ref.n)
+                .where(event.c.kind.in_(("unsubscribe", "resubscribe")))
+                .order_by(event.c.n.desc())
+                .limit(1)
+            ).first()
+        now = now or datetime.now(UTC)
+        return row is not None and row.kind == "unsubscribe" and now - row.at < UNDO
 
     def action(self, ref: Ref, n: int) -> ActionPage | None:
         """Action `n` of the delivery's edition."""

@@ -20,7 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_MOST_WAITING = 10_000  #: events in memory; beyond it the sender of the next one waits
+from newsletter.errors import NewsletterError
+
+_MOST_WAITING = 10_000  #: events in memory; beyond it the next one is refused
 _MOST_TOGETHER = 500  #: events a commit
 
 
@@ -37,6 +39,23 @@ class RawEvent:
     method: str  #: of the HTTP request
     agent: str  #: the user agent, cut at 200 characters
     purpose: str = ""  #: of a prefetch: the header Purpose or Sec-Purpose
+
+
+_Entry = tuple[RawEvent, Future[None]]
+
+
+class SpoolFullError(NewsletterError):
+    """No place in memory for another event; whoever brings it must come again."""
+
+
+def _tell(batch: Sequence[_Entry], error: Exception | None) -> None:
+    for _, done in batch:
+        if not done.set_running_or_notify_cancel():
+            continue  # nobody waits any more; the event is on the disk all the same
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
 
 class Numbers:
@@ -60,7 +79,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._queue: queue.Queue[tuple[RawEvent, Future[None]] | None] = queue.Queue(_MOST_WAITING)
+        self._queue: queue.Queue[_Entry | None] = queue.Queue(_MOST_WAITING)
         self._numbers = Numbers()
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -70,13 +89,19 @@ class Spool:
         return self._numbers.next()
 
     def put(self, event: RawEvent) -> Future[None]:
-        """Queue an event; the future is done when it is on the disk, or fails when it can't be."""
+        """Queue an event; the future is done when it is on the disk, or fails when it can't be.
+
+        Never blocks: raises SpoolFullError when the disk is so far behind that memory is used up.
+        """
         with self._lock:
-            if self._writer is None:
+            if self._writer is None or not self._writer.is_alive():
                 self._writer = threading.Thread(target=self._write, name="spool", daemon=True)
                 self._writer.start()
         done: Future[None] = Future()
-        self._queue.put((event, done))
+        try:
+            self._queue.put_nowait((event, done))
+        except queue.Full:
+            raise SpoolFullError("events come in faster than the disk takes them") from None
         return done
 
     def close(self) -> None:
@@ -88,44 +113,47 @@ class Spool:
             writer.join()
 
     def _write(self) -> None:
-        with closing(self._open()) as connection:
-            while True:
-                entry = self._queue.get()
-                if entry is None:
-                    return
-                batch = [entry]
-                while len(batch) < _MOST_TOGETHER:
-                    try:
-                        following = self._queue.get_nowait()
-                    except queue.Empty:
-                        break
-                    if following is None:
-                        self._queue.put(None)
-                        break
-                    batch.append(following)
-                self._commit(connection, batch)
+        """The writer: whatever goes wrong is told to those who wait, and the next batch is tried
+        with a fresh connection."""
+        connection: sqlite3.Connection | None = None
+        ended = False
+        while not ended:
+            batch, ended = self._next_batch()
+            try:
+                if connection is None:
+                    connection = self._open()
+                self._commit(connection, [event for event, _ in batch])
+            except (sqlite3.Error, OSError) as error:
+                if connection is not None:
+                    connection.close()
+                connection = None
+                _tell(batch, error)
+            else:
+                _tell(batch, None)
+        if connection is not None:
+            connection.close()
+
+    def _next_batch(self) -> tuple[list[_Entry], bool]:
+        """What waits, at least one entry, and whether the end has come."""
+        batch: list[_Entry] = []
+        entry = self._queue.get()
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) == _MOST_TOGETHER or self._queue.empty():
+                return batch, False
+            entry = self._queue.get_nowait()
+        return batch, True
 
     @staticmethod
-    def _commit(
-        connection: sqlite3.Connection, batch: Sequence[tuple[RawEvent, Future[None]]]
-    ) -> None:
-        rows = [(event.n, json.dumps(asdict(event))) for event, _ in batch]
-        try:
-            with connection:
-                connection.executemany("INSERT OR IGNORE INTO spool (n, event) VALUES (?, ?)", rows)
-        except sqlite3.Error as error:
-            for _, done in batch:
-                done.set_exception(error)
-            return
-        for _, done in batch:
-            done.set_result(None)
+    def _commit(connection: sqlite3.Connection, events: Sequence[RawEvent]) -> None:
+        rows = [(event.n, json.dumps(asdict(event))) for event in events]
+        with connection:
+            connection.executemany("INSERT OR IGNORE INTO spool (n, event) VALUES (?, ?)", rows)
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-        if fresh:
-            os.chmod(self.path, 0o600)  # noqa: PTH101
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")

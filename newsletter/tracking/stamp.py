@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
+from newsletter.editions import MOST_CHARACTERS
 from newsletter.tracking.tokens import Keyring
 
 
@@ -42,5 +43,7 @@ class Stamper:
         imported = consent_source.startswith("import:")
         if consent_at is None:
             return f"you were added to the list on {day}"
-        source = consent_source.removeprefix("import:") if imported else consent_source
-        return f"you signed up on {day}" + (f" ({source})" if source and not imported else "")
+        plain = f"you signed up on {day}"
+        full = f"{plain} ({consent_source})"
+        # a slot holds 64 characters; half a source is worse than none
+        return full if consent_source and not imported and len(full) <= MOST_CHARACTERS else plain

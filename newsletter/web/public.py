@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 import re
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, quote
 
@@ -20,7 +22,6 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
@@ -33,7 +34,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from newsletter.editions import fill
-from newsletter.tracking import RawEvent, Reader, Ref
+from newsletter.errors import NewsletterError
+from newsletter.tracking import RawEvent, Reader, Ref, SpoolFullError
 from newsletter.workspace import Workspace
 
 LOAD_EVERY = 2.0  #: seconds between two moves of events from the spool into the database
@@ -42,22 +44,26 @@ _BODY = 10_000  # bytes of a form; ours have fewer than a hundred
 _PIXEL = base64.b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _VERBS = ("done", "not_for_me", "undo")
+#: In the place of tokens on pages that can be passed on.
+PASSED_ON = "in-your-mail"
+_log = logging.getLogger(__name__)
 _NEVER_CACHED = {"Cache-Control": "no-store"}
 
 
-def public_app(workspace: Workspace) -> Starlette:
+def public_app(workspace: Workspace) -> ASGIApp:
     """The ASGI application of a workspace's public pages."""
     site = _Site(workspace)
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/c/{n:int}/{token}", site.click, methods=["GET"]),
+            Route("/c/{n}/{token}", site.click, methods=["GET"]),
             Route("/o/{token}.gif", site.open, methods=["GET"]),
             Route("/v/{token}", site.view, methods=["GET"]),
             Route("/u/{token}", site.unsubscribe_page, methods=["GET"]),
             Route("/u/{token}", site.unsubscribe, methods=["POST"]),
             Route("/p/{token}", site.preferences, methods=["GET"]),
-            Route("/a/{n:int}/{token}", site.action_page, methods=["GET"]),
-            Route("/a/{n:int}/{token}", site.act, methods=["POST"]),
+            Route("/a/{n}/{token}", site.action_page, methods=["GET"]),
+            Route("/a/{n}/{token}", site.act, methods=["POST"]),
+            Route("/issues", site.issues, methods=["GET"]),
             Route("/issues/", site.issues, methods=["GET"]),
             Route("/issues/{issue}", site.issue, methods=["GET"]),
             Route("/", site.home, methods=["GET"]),
@@ -65,10 +71,11 @@ def public_app(workspace: Workspace) -> Starlette:
             Route("/health", site.health, methods=["GET"]),
             Route("/ready", site.ready, methods=["GET"]),
         ],
-        middleware=[Middleware(_SecurityHeaders)],
         exception_handlers={HTTPException: site.refused, Exception: site.failed},
         lifespan=site.lifespan,
     )
+    app.router.redirect_slashes = False  # it would trust the Host header
+    return _SecurityHeaders(app)  # outermost, so that error pages have them too
 
 
 class _Site:
@@ -78,6 +85,7 @@ class _Site:
         self.lookup = workspace.lookup
         self.spool = workspace.spool
         self.publication = workspace.settings.publication
+        self._poke = asyncio.Event()  # there is something to move that should not wait
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -91,12 +99,15 @@ class _Site:
             await run_in_threadpool(self.workspace.close)
 
     async def _load_for_ever(self) -> None:
+        """One loader, in the background: a busy database makes no reader wait."""
         while True:
-            await asyncio.sleep(LOAD_EVERY)
-            with suppress(
-                Exception
-            ):  # the spool keeps what could not be moved; the next turn tries
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._poke.wait(), LOAD_EVERY)
+            self._poke.clear()
+            try:
                 await run_in_threadpool(self.workspace.load_events)
+            except Exception:  # noqa: BLE001  (the spool keeps what could not be moved; the next turn tries)
+                _log.exception("events could not be moved into the database yet")
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -120,17 +131,28 @@ class _Site:
 
     async def click(self, request: Request) -> Response:
         ref = self.keyring.verify(request.path_params["token"], "click")
-        number = request.path_params["n"]
-        url = await run_in_threadpool(self.lookup.link, ref, number) if ref else None
+        number = _number(request)
+        url = await run_in_threadpool(self.lookup.link, ref, number) if ref and number else None
         if ref is None or url is None:
             return self._unknown()
-        await self._record(request, ref, "click", number)
+        with self._counting():
+            await self._record(request, ref, "click", number)
         return Response(status_code=302, headers={"Location": location(url), **_NEVER_CACHED})
+
+    @staticmethod
+    @contextmanager
+    def _counting() -> Iterator[None]:
+        """A reader's way must not depend on whether we can count it."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, SpoolFullError):
+            _log.exception("an event could not be written down")
 
     async def open(self, request: Request) -> Response:
         ref = self.keyring.verify(request.path_params["token"], "open")
         if ref:
-            await self._record(request, ref, "open", None)
+            with self._counting():
+                await self._record(request, ref, "open", None)
         return Response(_PIXEL, media_type="image/gif", headers=_NEVER_CACHED)
 
     # -- the mail itself -------------------------------------------------------------------------
@@ -141,65 +163,91 @@ class _Site:
         return HTMLResponse(html, headers=_NEVER_CACHED) if html else self._unknown()
 
     def _mail(self, ref: Ref) -> str | None:
+        """The mail as a page. People pass such pages on, so it can change nothing and tells nothing
+        about whom it was sent to: of the tokens only those for its links and for itself are real."""
         mail = self.lookup.mail(ref)
         if mail is None:
             return None
-        reader = self.lookup.reader(ref)
-        stamper = self.workspace.stamper
-        tokens = (
+        real = (
             self.keyring.test_tokens(ref.test_edition)
             if ref.test
             else self.keyring.tokens(ref.mailing, ref.n)
         )
-        values = {**tokens, "reason": "this is a preview"}
-        if reader:
-            values["reason"] = stamper.reason(
-                reader.consent_at, reader.consent_source, reader.created_at
-            )
+        values = dict.fromkeys(real, PASSED_ON)
+        values |= {purpose: real[purpose] for purpose in ("click", "view")}
+        values["reason"] = "it was sent to a subscriber"
         return fill(mail.html, mail.nonce, values, "html")
 
     # -- leaving ---------------------------------------------------------------------------------
 
     async def unsubscribe_page(self, request: Request) -> Response:
-        return await self._manage(request, self._unsubscribe_form)
+        ref = self._managed(request)
+        if not isinstance(ref, Ref):
+            return ref
+        reader = await run_in_threadpool(self.lookup.reader, ref)
+        if reader is None:
+            return self._unknown()
+        left = reader.status == "unsubscribed"
+        return self._unsubscribe_answer(request, reader, reader.status, done=left)
 
     async def unsubscribe(self, request: Request) -> Response:
-        """RFC 8058 one-click, and the form's button; `?undo=1` brings the person back."""
-        return await self._manage(request, self._unsubscribe_now)
+        """RFC 8058 one-click, and the form's button; `?undo=1` brings the person back.
 
-    async def _manage(
-        self, request: Request, act: Callable[[Request, Ref, Reader], Awaitable[Response]]
-    ) -> Response:
-        ref = self.keyring.verify(request.path_params["token"], "manage")
+        The wish is on the disk before anything is looked up: it holds while the database is down.
+        """
+        ref = self._managed(request)
+        if not isinstance(ref, Ref):
+            return ref
+        form = await _form(request)
+        if "undo" in request.query_params:
+            return await self._undo(request, ref)
+        await self._record(request, ref, "unsubscribe", None)
+        self._poke.set()
+        if form.get("List-Unsubscribe") == "One-Click":
+            return PlainTextResponse("unsubscribed\n", headers=_NEVER_CACHED)
+        reader = None
+        with suppress(NewsletterError):
+            reader = await run_in_threadpool(self.lookup.reader, ref)
+        return self._unsubscribe_answer(request, reader, "unsubscribed", done=True)
+
+    async def _undo(self, request: Request, ref: Ref) -> Response:
+        """Back again, for a day and by the same mail: later it takes a new sign-up."""
+        with suppress(NewsletterError):  # what has been said just now counts
+            await run_in_threadpool(self.workspace.load_events)
+        reader = await run_in_threadpool(self.lookup.reader, ref)
+        if reader is None:
+            return self._unknown()
+        if reader.status == "subscribed":
+            return self._unsubscribe_answer(request, reader, "subscribed", done=True)
+        if not await run_in_threadpool(self.lookup.may_undo, ref):
+            return self._message(
+                "That can't be undone here",
+                "An undo works for a day, from the mail that ended the subscription. "
+                "To come back, please sign up again.",
+            )
+        await self._record(request, ref, "resubscribe", None)
+        self._poke.set()
+        return self._unsubscribe_answer(request, reader, "subscribed", done=True)
+
+    def _managed(self, request: Request) -> Ref | Response:
+        """The delivery whose person may be changed, or the page that says why not."""
+        token = request.path_params["token"]
+        if token == PASSED_ON:
+            return self._passed_on()
+        ref = self.keyring.verify(token, "manage")
         if ref is None:
             return self._unknown()
         if ref.test:
             return self._message("This is a preview", "Links work here, and nothing is changed.")
-        reader = await run_in_threadpool(self.lookup.reader, ref)
-        return await act(request, ref, reader) if reader else self._unknown()
-
-    async def _unsubscribe_form(self, request: Request, _ref: Ref, reader: Reader) -> Response:
-        left = reader.status == "unsubscribed"
-        return self._unsubscribe_answer(request, reader, reader.status, done=left)
-
-    async def _unsubscribe_now(self, request: Request, ref: Ref, reader: Reader) -> Response:
-        undo = "undo" in request.query_params
-        form = await _form(request)
-        await self._record(request, ref, "resubscribe" if undo else "unsubscribe", None)
-        with suppress(Exception):  # it is on the disk; a busy database takes it in a moment
-            await run_in_threadpool(self.workspace.load_events)
-        if form.get("List-Unsubscribe") == "One-Click":
-            return PlainTextResponse("unsubscribed\n", headers=_NEVER_CACHED)
-        status = "subscribed" if undo else "unsubscribed"
-        return self._unsubscribe_answer(request, reader, status, done=True)
+        return ref
 
     def _unsubscribe_answer(
-        self, request: Request, reader: Reader, status: str, *, done: bool
+        self, request: Request, reader: Reader | None, status: str, *, done: bool
     ) -> Response:
         path = request.url.path
         return self._page(
             "web/unsubscribe.html.j2",
-            address_masked=reader.masked,
+            address_masked=reader.masked if reader else "This address",
             post_url=path,
             undo_url=f"{path}?undo=1" if status == "unsubscribed" else None,
             done=done,
@@ -207,9 +255,12 @@ class _Site:
         )
 
     async def preferences(self, request: Request) -> Response:
-        return await self._manage(request, self._preferences)
-
-    async def _preferences(self, request: Request, _ref: Ref, reader: Reader) -> Response:
+        ref = self._managed(request)
+        if not isinstance(ref, Ref):
+            return ref
+        reader = await run_in_threadpool(self.lookup.reader, ref)
+        if reader is None:
+            return self._unknown()
         keys = await run_in_threadpool(self.workspace.segments_of_person, reader.id)
         names = self.workspace.names
         return self._page(
@@ -233,9 +284,11 @@ class _Site:
         return await self._action(request, verb, said=verb)
 
     async def _action(self, request: Request, verb: str, *, said: str | None) -> Response:
+        if request.path_params["token"] == PASSED_ON:
+            return self._passed_on()
         ref = self.keyring.verify(request.path_params["token"], "act")
-        number = request.path_params["n"]
-        page = await run_in_threadpool(self.lookup.action, ref, number) if ref else None
+        number = _number(request)
+        page = await run_in_threadpool(self.lookup.action, ref, number) if ref and number else None
         if ref is None or page is None:
             return self._unknown()
         state = page.state
@@ -299,6 +352,13 @@ class _Site:
             link_text="All issues",
         )
 
+    def _passed_on(self) -> Response:
+        return self._message(
+            "Only from the mail itself",
+            "The page that you came from can be passed on to others, so it can't change anything. "
+            "Please use the link in the mail that you got.",
+        )
+
     def _unknown(self) -> Response:
         """The same page for forged, cut, foreign and outdated addresses: it tells nothing."""
         return self._message(
@@ -316,9 +376,16 @@ class _Site:
             "That does not work here", "This address takes no such request.", status=status
         )
 
-    async def failed(self, _request: Request, _error: Exception) -> Response:
+    async def failed(self, _request: Request, error: Exception) -> Response:
+        _log.error("a page failed", exc_info=error)
         text = "Something is out of order on our side. Please try again in a minute."
-        return self._message("Please try again", text, status=500)
+        return self._message("Please try again", text, status=503)
+
+
+def _number(request: Request) -> int | None:
+    """The number of a link or action in the address; None for what can be none."""
+    text = request.path_params["n"]
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -402,3 +402,56 @@ def test_the_editions_can_be_looked_at_before_anybody_is_there(workspace_dir: Pa
         assert "General" in index.read_text("utf-8")
         plan = empty.plan(ISSUE)
         assert (plan.candidates, plan.deliveries) == (0, 0)
+
+
+def test_one_address_beyond_us_does_not_stop_the_rest(local: Workspace) -> None:
+    path = local.root / "more.csv"
+    path.write_text(
+        "email,consent_at\njörg@münchen.example,\nanna@münchen.example,\nz@example.com,9999-12-31T23:59:59Z\n",
+        "utf-8",
+    )
+    assert local.import_people(path).rejected == 1
+    states = send(local)
+    assert states["accepted"] == 487
+    assert states["rejected"] == 1
+    assert local.audit(ISSUE)["ok"]
+    assert "anna@xn--mnchen-3ya.example" in {recipient(path) for path in outbox(local)}
+
+
+def test_a_mail_that_somebody_has_read_is_not_sent_again(local: Workspace) -> None:
+    transport = OutboxTransport(local.root / "var" / "outbox")
+    transport.check()
+    envelope = Envelope(1, 7, "a@example.com", b"x")
+    transport.send([envelope])
+    new = transport.path / "new" / f"{envelope.name}.eml"
+    new.rename(transport.path / "cur" / f"{new.name}:2,S")
+    assert transport.took(envelope)
+    assert not transport.took(Envelope(1, 8, "a@example.com", b"x"))
+    transport.close()
+
+
+def test_line_breaks_in_settings_make_no_headers(local: Workspace) -> None:
+    path = local.root / "issues" / ISSUE / "issue.toml"
+    text = path.read_text("utf-8")
+    broken = text.replace(
+        'subject = "Half-price', 'subject = "Half-price\\nBcc: victim@example.org', 1
+    )
+    assert broken != text
+    path.write_text(broken, "utf-8")
+    sent = local.send_test(ISSUE, "me@example.com")
+    message = email.message_from_bytes(sent.message, policy=email.policy.default)
+    assert message["Bcc"] is None
+    assert "Bcc: victim" in str(message["Subject"])
+    assert not message.defects
+
+
+def test_what_belongs_to_people_is_readable_by_the_owner_alone(local: Workspace) -> None:
+    bad = local.root / "bad.csv"
+    bad.write_text("email\nnobody\n", "utf-8")
+    local.import_people(bad)
+    local.spool.next_number()
+    send(local)
+    for path in (local.root / "var").rglob("*"):
+        if path.is_file() and "cache" not in path.parts:
+            assert path.stat().st_mode & 0o077 == 0, path
+    assert (local.root / "var").stat().st_mode & 0o077 == 0

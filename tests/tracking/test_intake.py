@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -58,6 +59,26 @@ def test_many_threads_lose_nothing(spool: Spool) -> None:
     for thread in threads:
         thread.join()
     assert sum(len(batch) for batch in spool.batches()) == 1600
+
+
+def test_a_file_that_cannot_be_opened_is_told_and_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "intake.db"
+    path.mkdir()
+    spool = Spool(path)
+    with pytest.raises((OSError, sqlite3.Error)):
+        spool.put(raw(1)).result(timeout=10)
+    path.rmdir()
+    spool.put(raw(2)).result(timeout=10)
+    spool.close()
+    assert [event.n for batch in spool.batches() for event in batch] == [2]
+
+
+def test_whoever_stops_waiting_ends_nobody_elses_wait(spool: Spool) -> None:
+    impatient = spool.put(raw(1))
+    impatient.cancel()
+    spool.put(raw(2)).result(timeout=10)
+    spool.put(raw(3)).result(timeout=10)
+    assert {event.n for batch in spool.batches() for event in batch} >= {2, 3}
 
 
 def test_numbers_rise_and_are_never_given_twice() -> None:

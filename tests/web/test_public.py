@@ -12,6 +12,9 @@ import lxml.html
 import pytest
 from starlette.testclient import TestClient
 
+from newsletter.db import Database
+from newsletter.errors import RefusedError
+from newsletter.tracking import Spool, SpoolFullError
 from newsletter.web import public_app
 from newsletter.web.public import location
 from newsletter.workspace import Workspace
@@ -75,6 +78,7 @@ def letters(workspace: Workspace) -> dict[str, Letter]:
 def status(workspace: Workspace, address: str) -> str:
     from newsletter.audience import find
 
+    workspace.load_events()  # as every command does that looks at people
     with workspace.database.read() as connection:
         return find(connection, address).status
 
@@ -166,7 +170,25 @@ def test_the_mail_in_the_browser_is_the_readers_own(
     own = [
         Letter._path(str(a.get("href"))) for a in lxml.html.document_fromstring(page.text).iter("a")
     ]
-    assert own == letters["ada@example.com"].hrefs
+    clicks = [href for href in own if href.startswith("/c/")]
+    assert clicks == [href for href in letters["ada@example.com"].hrefs if href.startswith("/c/")]
+
+
+def test_a_page_that_is_passed_on_changes_nothing_and_names_nobody(
+    client: TestClient, letters: dict[str, Letter], workspace: Workspace
+) -> None:
+    page = client.get(letters["ada@example.com"].of("v"))
+    document = lxml.html.document_fromstring(page.text)
+    links = [Letter._path(str(a.get("href"))) for a in document.iter("a")]
+    for kind in ("u", "p", "a"):
+        href = next(link for link in links if link.startswith(f"/{kind}/"))
+        assert href not in letters["ada@example.com"].hrefs
+        for answer in (client.get(href), client.post(href, data={"verb": "done"})):
+            assert answer.status_code in (200, 405)
+            assert "subscri" not in answer.text or answer.status_code == 405
+    assert "you signed up" not in page.text
+    assert status(workspace, "ada@example.com") == "subscribed"
+    assert sum(a["done"] for a in workspace.report(ISSUE)["actions"]) == 0
 
 
 def test_the_archive_shows_everybodys_edition_and_nobodys_own(client: TestClient) -> None:
@@ -269,3 +291,54 @@ def test_a_location_is_the_address_itself_but_for_what_http_cannot_carry(
     url: str, expected: str
 ) -> None:
     assert location(url) == expected
+
+
+def test_an_undo_holds_for_the_mail_that_ended_it_alone(
+    client: TestClient, letters: dict[str, Letter], workspace: Workspace
+) -> None:
+    path = workspace.root / "left.csv"
+    path.write_text("email,status\nada@example.com,unsubscribed\n", "utf-8")
+    workspace.import_people(path)
+    href = letters["ada@example.com"].of("u")
+    answer = client.post(f"{href}?undo=1")
+    assert "undone here" in answer.text
+    assert status(workspace, "ada@example.com") == "unsubscribed"
+
+
+def test_who_leaves_while_the_database_is_down_has_left(
+    client: TestClient,
+    letters: dict[str, Letter],
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(*_: object, **__: object) -> None:
+        raise RefusedError("the database can't be used now")
+
+    monkeypatch.setattr(Database, "_connect", down)
+    answer = client.post(
+        letters["ada@example.com"].unsubscribe, data={"List-Unsubscribe": "One-Click"}
+    )
+    assert answer.status_code == 200
+    assert client.post(letters["bob@example.com"].of("u")).status_code == 200
+    monkeypatch.undo()
+    assert status(workspace, "ada@example.com") == "unsubscribed"
+    assert status(workspace, "bob@example.com") == "unsubscribed"
+
+
+def test_readers_go_on_when_nothing_can_be_written_down(
+    client: TestClient, letters: dict[str, Letter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise SpoolFullError("full")
+
+    monkeypatch.setattr(Spool, "put", broken)
+    assert client.get(letters["ada@example.com"].of("c")).status_code == 302
+    assert client.get(letters["ada@example.com"].pixel).status_code == 200
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "1" * 5000, "-1", "١", "x"])
+def test_numbers_that_can_be_no_link_are_unknown(
+    client: TestClient, workspace: Workspace, number: str
+) -> None:
+    token = workspace.keyring.token(1, 1, "click")
+    assert client.get(f"/c/{number}/{token}").status_code == 404

@@ -6,6 +6,7 @@ The default way out, and the honest fake for everything above it: what is here w
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -51,14 +52,19 @@ class OutboxTransport:
         return outcomes
 
     def _write(self, envelope: Envelope) -> Outcome:
-        draft = self.path / "tmp" / f"{envelope.name}.eml"
+        # A name of its own for each writer: two processes never write one draft.
+        mine = f"{envelope.name}.{os.getpid()}-{threading.get_ident()}"
+        draft = self.path / "tmp" / mine
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(descriptor, envelope.message)
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-        draft.rename(self.path / "new" / draft.name)
+            with os.fdopen(descriptor, "wb") as file:  # writes all of it, or raises
+                file.write(envelope.message)
+                file.flush()
+                os.fdatasync(file.fileno())
+            draft.rename(self.path / "new" / f"{envelope.name}.eml")
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         return Outcome(envelope.n, "accepted")
 
     def _sync_folder(self) -> None:
@@ -71,7 +77,10 @@ class OutboxTransport:
 
     def took(self, envelope: Envelope) -> bool | None:
         name = f"{envelope.name}.eml"
-        return any((self.path / folder / name).exists() for folder in ("new", "cur"))
+        if (self.path / "new" / name).exists():
+            return True
+        # a mail reader moves what was read to cur/ and adds flags: `….eml:2,S`
+        return any((self.path / "cur").glob(f"{name}*"))
 
     def close(self) -> None:
         self._pool.shutdown()
