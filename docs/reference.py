@@ -102,6 +102,7 @@ ADDRESSES = {
         "a page about action number `n` with the buttons Done and Not for me; changes nothing"
     ),
     "POST /a/{n}/{token}": "records the answer: field `verb` is `done`, `not_for_me` or `undo`",
+    "GET /issues": "the same as `/issues/`",
     "GET /issues/": "the archive: issues whose sending has started, the newest first",
     "GET /issues/{issue}": "the public page of such an issue, every brief in full, nothing personal",
     "GET /": "redirects to `/issues/`",
@@ -343,9 +344,9 @@ def routes() -> list[str]:
         tempfile.TemporaryDirectory() as folder,
         Workspace(init(Path(folder) / "publication")) as workspace,
     ):
-        app = public_app(workspace)
+        app = public_app(workspace).app
     return [
-        f"{method} {route.path.replace(':int', '')}"
+        f"{method} {route.path}"
         for route in app.routes
         for method in sorted(route.methods - {"HEAD"})
     ]

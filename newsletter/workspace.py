@@ -46,6 +46,7 @@ from newsletter.briefs import (
 from newsletter.config import Settings, load
 from newsletter.db import Database
 from newsletter.delivery import (
+    MOST_EDITIONS,
     ArchivePage,
     Engine,
     Envelope,
@@ -66,9 +67,11 @@ from newsletter.delivery import (
 from newsletter.editions import (
     Composer,
     Renderer,
+    Signature,
     Templates,
     labels_view,
     publication_view,
+    what_multiplies,
 )
 from newsletter.editions import Envelope as MailHeaders
 from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
@@ -168,7 +171,16 @@ class Workspace:
 
     @cached_property
     def keyring(self) -> Keyring:
-        return Keyring.at(self.root / "var" / "secrets" / "tokens")
+        """The keys of this publication's tokens. Raises RefusedError when they are not the ones that
+        signed what was sent: with other keys every link that is out there would be dead."""
+        path = self.root / "var" / "secrets" / "tokens"
+        keyring = Keyring.at(path)
+        if missing := self.database.remember("keys", keyring.fingerprints):
+            raise RefusedError(
+                f"{path} lacks {len(missing)} of the keys that this database's tokens were signed "
+                "with; restore the file from a backup"
+            )
+        return keyring
 
     @cached_property
     def spool(self) -> Spool:
@@ -223,6 +235,13 @@ class Workspace:
         text = format_brief(parsed.brief, vocabulary=self.vocabulary, audiences=self.audiences)
         if not write:
             return text
+        for finding in parsed.findings:
+            if finding.code == "BR402":
+                raise RefusedError(
+                    f"{finding.message} Formatting would lose it",
+                    file=finding.file,
+                    line=finding.line,
+                )
         target = path.with_suffix(".md")
         if target != path and target.exists():
             raise RefusedError(f"{target} is there already; move it away first")
@@ -292,6 +311,7 @@ class Workspace:
 
     def groups(self) -> list[Group]:
         """Everybody who may be mailed now, by their set of segments."""
+        self.load_events()
         with self.database.read() as connection:
             return sendable_groups(
                 connection,
@@ -358,6 +378,7 @@ class Workspace:
     def explain(self, email: str, issue: str) -> Explanation:
         """Which action of each brief this reader gets, and why."""
         loaded = self.issue(issue)
+        self.load_events()
         with self.database.read() as connection:
             person = find(connection, email)
             segments = segments_of(connection, self.segments, person.id)
@@ -385,9 +406,15 @@ class Workspace:
     def editions(self, issue: Issue, readers: Sequence[tuple[str, ...]]) -> list[PlannedEdition]:
         """The editions for these sets of segments, each rendered once, sets that share one joined."""
         composer = self.composer(issue)
-        shared: dict[Any, list[tuple[str, ...]]] = {}
+        shared: dict[Signature, list[tuple[str, ...]]] = {}
         for reader in readers:
             shared.setdefault(composer.signature(reader), []).append(reader)
+        if len(shared) > MOST_EDITIONS:
+            raise RefusedError(
+                f"{len(shared)} editions would come of this, {MOST_EDITIONS} is the most. "
+                f"What multiplies them: {what_multiplies(list(shared))}. "
+                "Join segments, or give fewer actions or texts of their own"
+            )
         return [
             PlannedEdition(self.renderer.edition(composer, sets[0], signature), tuple(sets))
             for signature, sets in shared.items()
@@ -452,7 +479,7 @@ class Workspace:
 
     def plan(self, issue: str, *, transport: str | None = None) -> Plan:
         """Render the editions and freeze who gets which. Raises RefusedError on blocking findings."""
-        self._load_spool()
+        self.load_events()
         loaded = self.issue(issue)
         name = transport or self.settings.transports.default
         self.transport(name).close()  # an unknown name is refused before any work
@@ -495,7 +522,7 @@ class Workspace:
     ) -> dict[str, Any]:
         """Send the approved mailing of an issue; returns its status. Calling it again sends nothing
         twice. Raises RefusedError when files, templates or rules differ from the approved ones."""
-        self._load_spool()
+        self.load_events()
         with self.database.read() as connection:
             row = regular_mailing(connection, issue)
         if row.state == "planned":
@@ -504,6 +531,8 @@ class Workspace:
             )
         if row.state == "approved":
             self._refuse_changed(issue, row.fingerprint)
+            if not sum(self.status(issue)["states"].values()):
+                raise RefusedError(f"the plan of {issue} has nobody to mail")
         if row.state in ("approved", "running"):
             transport = self.transport(row.transport)
             engine = Engine(
@@ -580,7 +609,7 @@ class Workspace:
 
     def report(self, issue: str) -> dict[str, Any]:
         """The figures of an issue, all events taken in first."""
-        self._load_spool()
+        self.load_events()
         return issue_report(
             self.database, issue, names=self.names, zone=self.settings.publication.zone
         )
@@ -589,10 +618,9 @@ class Workspace:
         """The same as one self-contained HTML page."""
         return self.page("web/report.html.j2", report=self.report(issue))
 
-    def _load_spool(self) -> int:
+    def load_events(self) -> int:
+        """Move what came back from the spool into the database; returns how many were new."""
         return load_spool(self.database, self.spool)
-
-    load_events = _load_spool
 
 
 def _refuse_errors(parsed: ParsedBrief) -> None:

@@ -47,7 +47,7 @@ _UNDERSTOOD = {
 }  # fmt: skip
 
 _BUILT_IN: Mapping[str, tuple[str, sa.ColumnElement[Any]]] = {
-    "email": ("text", subscriber.c.address_key),
+    "email": ("address", subscriber.c.address_key),
     "domain": ("text", subscriber.c.domain),
     "name": ("text", subscriber.c.name),
     "status": ("text", subscriber.c.status),
@@ -117,7 +117,7 @@ class Rule:
         """SQLite and PostgreSQL differ in what LIKE does to case and to a backslash; here case never
         matters, and a backslash is one."""
         kind, column = self._column(node.this)
-        if kind not in ("text", "choice"):
+        if kind not in ("text", "choice", "address"):
             raise RuleError(f"`like` compares texts; this field is a {kind}")
         pattern = self._value(node.expression, kind).lower().replace("\\", "\\\\")
         return sa.func.lower(column).like(pattern, escape="\\")
@@ -188,6 +188,8 @@ class Rule:
                 raise RuleError(f'"{text}" is neither true nor false')
             case _ if negative or not literal.is_string:
                 raise RuleError(f"{text} is a number; this field is a {kind}, write '{text}'")
+            case "address":
+                return text.lower()  # as addresses are compared everywhere
             case "date" | "time":
                 day = _as_date(text)
                 return day.isoformat() if kind == "date" else datetime.combine(day, time(), UTC)

@@ -71,7 +71,7 @@ def due_date(text: str, anchor: date | None = None) -> date | None:
     dates = named_dates(text, anchor)
     for named in dates:
         opening = named.text.split(" ", 1)[0].lower() in {"by", "before", "until"}
-        if opening or _DEADLINE.search(text[: named.start]):
+        if opening or _DEADLINE.search(text[max(0, named.start - 60) : named.start]):
             return named.end
     return dates[0].end if dates else None
 

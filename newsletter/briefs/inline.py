@@ -14,8 +14,12 @@ from newsletter.briefs.model import Source
 from newsletter.text import fold, tidy
 
 # "(per Bloomberg)", "(via [Harbor Ledger](https://…))", "(per Harbor Ledger, Counting House)"
-_CREDIT = re.compile(r"\((?:per|via)\s+((?:\[[^\]\n]*\]\([^()\s]*\)|[^()])+)\)", re.IGNORECASE)
-_LINK = re.compile(r"\[([^\]\n]+)\]\((https?://[^()\s]+)\)")
+# (every part is bounded: a page of opening brackets must not cost more than any other page)
+_CREDIT = re.compile(
+    r"\((?:per|via)\s+((?:\[[^\[\]\n]{0,300}\]\([^()\s]{0,2000}\)|[^()\[\]]){1,400})\)",
+    re.IGNORECASE,
+)
+_LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\((https?://[^()\s]{1,2000})\)")
 _BARE_URL = re.compile(r"(?<![\w(\"'=/])https?://[^\s<>\[\]()\"']+[^\s<>\[\]()\"'.,;:!?]")
 _SAFE_SCHEME = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 

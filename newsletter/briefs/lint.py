@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from newsletter.briefs.model import ParsedBrief
+from newsletter.briefs.model import Brief, ParsedBrief
 from newsletter.findings import Finding, Position, Severity
 
 HEADLINE_LENGTH = 90  # characters: two lines of a phone at the headline's size
@@ -34,6 +35,10 @@ def lint_brief(parsed: ParsedBrief) -> ParsedBrief:
             f"the headline has {len(brief.headline)} characters; phones show about {HEADLINE_LENGTH}",
             top,
         )
+    for text, at in _texts(brief):
+        if "<!--" in text:
+            message = "a comment (<!-- … -->) would be mailed as text; take it out"
+            find("BR108", "error", message, at)
     for action in brief.actions:
         words = len(action.text.split())
         if words > ACTION_WORDS:
@@ -43,3 +48,15 @@ def lint_brief(parsed: ParsedBrief) -> ParsedBrief:
             find("BR204", "warning", message, action.at)
     findings = sorted((*parsed.findings, *found), key=lambda f: (f.line or 0, f.column or 0))
     return replace(parsed, findings=tuple(findings))
+
+
+def _texts(brief: Brief) -> Iterator[tuple[str, Position]]:
+    """Everything that is printed, with the place of its part."""
+    yield brief.headline, brief.at("headline")
+    yield brief.take, brief.at("take")
+    yield brief.why, brief.at("why")
+    for action in brief.actions:
+        yield action.text, action.at
+    for section in brief.body:
+        for text in (section.heading or "", *section.paragraphs):
+            yield text, section.at

@@ -483,7 +483,7 @@ class _Builder:
             key = default.partition("/")[2]
             keys.add(key)
             pinned = self.front.ids.get(key, default)
-            if pinned in ids and pinned != default:
+            if pinned in ids and (pinned != default or default in self.front.ids.values()):
                 self.find("BR403", "error", f'two actions have the id "{pinned}"', opened.at)
             ids.add(pinned)
             due = (

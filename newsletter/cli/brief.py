@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from newsletter.briefs import ParsedBrief
 from newsletter.cli.show import (
@@ -146,11 +147,13 @@ def brief_shape(parsed: ParsedBrief) -> dict[str, Any]:
 def _print(workspace: Workspace, parsed: ParsedBrief) -> None:
     brief_ = parsed.brief
     labels = workspace.vocabulary.labels
-    out.print(f"[bold]{brief_.headline or '(no headline)'}[/bold]  [dim]{brief_.slug}[/dim]")
+    out.print(
+        f"[bold]{escape(brief_.headline or '(no headline)')}[/bold]  [dim]{brief_.slug}[/dim]"
+    )
     for label, text in ((labels["take"][0], brief_.take), (labels["why"][0], brief_.why)):
-        out.print(f"\n[bold]{label}[/bold]")
+        out.print(f"\n[bold]{escape(label)}[/bold]")
         out.print(text or "(none)", markup=False)
-    out.print(f"\n[bold]{labels['action'][0]}[/bold]")
+    out.print(f"\n[bold]{escape(labels['action'][0])}[/bold]")
     for action in brief_.actions:
         who = ", ".join(workspace.audiences.name(key) for key in action.segments) or "Everyone"
         due = f"  (by {action.due.isoformat()})" if action.due else ""

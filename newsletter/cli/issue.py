@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
+from rich.markup import escape
 
 from newsletter.cli.show import (
     err,
@@ -189,7 +190,7 @@ def show(workspace: Workspace, issue_id: str, as_json: bool) -> None:
         )
         return
     when = f"{loaded.sends_at:%a %d %b %Y, %H:%M}" if loaded.sends_at else "no time set"
-    out.print(f"[bold]{loaded.id}[/bold]  {loaded.title}  · {when}")
+    out.print(f"[bold]{loaded.id}[/bold]  {escape(loaded.title)}  · {when}")
     out.print(f"Subject: {loaded.manifest.subject or '(none)'}", markup=False)
     out.print(f"Preheader: {loaded.manifest.preheader or '(none)'}", markup=False)
     table(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from newsletter.cli.show import err, json_option, out, print_json, table, with_workspace
 from newsletter.errors import RefusedError
@@ -44,7 +45,7 @@ def report(workspace: Workspace, issue_id: str, as_json: bool, html: Path | None
 def print_report(figures: dict[str, Any], *, most: int | None = None) -> None:
     """The figures as tables: actions first. `most` bounds the lines of each."""
     sent = f"sent {figures['sent_at']}" if figures["sent_at"] else "not sent yet"
-    out.print(f"[bold]{figures['issue_id']}[/bold]  {figures['subject']}  · {sent}")
+    out.print(f"[bold]{figures['issue_id']}[/bold]  {escape(figures['subject'])}  · {sent}")
     opens, clicks = figures["opens"], figures["clicks"]
     out.print(
         f"{figures['recipients']:,} mails. Read by {opens['readers']:,} people "

@@ -54,7 +54,7 @@ def table(
     shown = Table(box=None, pad_edge=False)
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")
-        shown.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        shown.add_column(escape(name), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         shown.add_row(
             *(number(cell) if isinstance(cell, int) else escape(str(cell)) for cell in row)

@@ -120,6 +120,23 @@ class Database:
                 )
         self._checked = True
 
+    def remember(self, name: str, values: frozenset[str]) -> frozenset[str]:
+        """Keep values under a name of the installation; returns those kept before that are not
+        among them now, and then keeps nothing new."""
+        with self.read() as connection:
+            kept = connection.scalar(
+                sa.select(installation.c.value).where(installation.c.key == name)
+            )
+        before = frozenset(kept.split()) if kept else frozenset()
+        if before - values or before == values:
+            return before - values
+        with self.write() as connection:
+            connection.execute(installation.delete().where(installation.c.key == name))
+            connection.execute(
+                installation.insert(), {"key": name, "value": " ".join(sorted(values))}
+            )
+        return frozenset()
+
     def close(self) -> None:
         """Give back every connection; the object can be used again."""
         self.engine.dispose()

@@ -14,6 +14,7 @@ from newsletter.delivery.mailings import (
     status_issue,
 )
 from newsletter.delivery.plan import (
+    MOST_EDITIONS,
     ArchivePage,
     EditionLine,
     Plan,
@@ -26,6 +27,7 @@ from newsletter.delivery.plan import (
 from newsletter.delivery.transports import Envelope, OutboxTransport, Outcome, Transport
 
 __all__ = [
+    "MOST_EDITIONS",
     "STATES",
     "ArchivePage",
     "Audit",

@@ -133,11 +133,6 @@ class Planner:
         `editions` must cover every set of segments that a sendable person is in. An earlier plan
         that was never started is replaced. Raises RefusedError while the issue is being sent.
         """
-        if len(editions) > MOST_EDITIONS:
-            raise RefusedError(
-                f"the plan would have {len(editions)} editions, {MOST_EDITIONS} is the most: the "
-                "combinations of segments multiply. Join segments, or give fewer own actions"
-            )
         now = datetime.now(UTC)
         with self.database.write() as connection:
             self._make_room(connection, issue)

@@ -3,7 +3,13 @@
 Knows neither recipients nor transports.
 """
 
-from newsletter.editions.compose import Composer, Signature, labels_view, publication_view
+from newsletter.editions.compose import (
+    Composer,
+    Signature,
+    labels_view,
+    publication_view,
+    what_multiplies,
+)
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.slots import MOST_CHARACTERS, Skeleton, encode, fill, normalise
@@ -30,4 +36,5 @@ __all__ = [
     "one_click_allowed",
     "publication_view",
     "signature_dict",
+    "what_multiplies",
 ]

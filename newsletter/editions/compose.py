@@ -51,9 +51,8 @@ class Signature:
     lens: str  #: names of the segments through which the actions came
     full_text: bool
     digest: int
-    blocks: tuple[
-        tuple[str, tuple[str, ...], tuple[int, ...]], ...
-    ]  #: (brief, action ids, sections)
+    #: (brief, which of its actions, which of its sections), in order
+    blocks: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     content: str  #: hash of the briefs' texts and of the publication's own words
     templates: str  #: hash of the templates
 
@@ -114,7 +113,7 @@ class Composer:
             blocks=tuple(
                 (
                     one.brief.slug,
-                    tuple(action.id for action in one.actions),
+                    tuple(one.brief.actions.index(action) for action in one.actions),
                     tuple(one.brief.body.index(section) for section in one.sections),
                 )
                 for one in resolved
@@ -152,6 +151,7 @@ class Composer:
     ) -> EditionView:
         """What the templates see. `context` None is the public page: nobody's own, no slots."""
         addresses = _Addresses(self.settings.publication.base_url, signature, context)
+        full = signature.full_text or context is None
         briefs: list[BriefView] = []
         actions: list[ActionView] = []
         for one in self.resolved(tuple(reader)):
@@ -162,10 +162,11 @@ class Composer:
                 view = self._action(action, one, len(actions) + 1, addresses, track)
                 actions.append(view)
                 own.append(view)
-            briefs.append(self._brief(one, len(briefs) + 1, tuple(own), track))
+            briefs.append(
+                self._brief(one, len(briefs) + 1, tuple(own), addresses, track, full=full)
+            )
         digest = tuple(actions[: signature.digest or None])
         archive = self._archive()
-        full = signature.full_text or context is None
         return EditionView(
             publication=publication_view(self.settings),
             labels=labels_view(self.settings),
@@ -178,7 +179,7 @@ class Composer:
             preheader=signature.preheader,
             intro=signature.intro,
             lens=signature.lens,
-            minutes=_minutes(sum(_words(brief, full=full) for brief in briefs)),
+            minutes=_minutes(sum(_words(brief) for brief in briefs)),
             full_text=full,
             digest=digest,
             more_actions=len(actions) - len(digest),
@@ -199,7 +200,10 @@ class Composer:
         one: Resolved,
         n: int,
         actions: tuple[ActionView, ...],
+        addresses: _Addresses,
         track: Callable[[str], str],
+        *,
+        full: bool,
     ) -> BriefView:
         brief = one.brief
         lead = next((s.paragraphs[0] for s in one.sections if s.paragraphs and not s.heading), "")
@@ -218,8 +222,14 @@ class Composer:
             ),
             actions=actions,
             minutes=_minutes(brief.words),
-            url=track(f"{self._archive()}#{brief.slug}"),
+            whole=full or _limited(one),
+            url=self._url(one, addresses, track),
         )
+
+    def _url(self, one: Resolved, addresses: _Addresses, track: Callable[[str], str]) -> str:
+        """Where the whole brief can be read: what is limited to some is not on the public page."""
+        own = addresses.own("v", "view") if _limited(one) else None
+        return own or track(f"{self._archive()}#{one.brief.slug}")
 
     def _action(
         self,
@@ -233,12 +243,13 @@ class Composer:
         return ActionView(
             n=n,
             id=action.id,
+            segments=action.segments,
             label=listed(self.names.get(key, key) for key in action.segments),
             text=action.text,
             due=action.due,
             brief_slug=one.brief.slug,
             brief_headline=one.brief.headline,
-            brief_url=track(f"{self._archive()}#{one.brief.slug}"),
+            brief_url=self._url(one, addresses, track),
             done_url=page,
             not_for_me_url=f"{page}?verb=not_for_me" if page else None,
         )
@@ -247,6 +258,21 @@ class Composer:
         """No source text may hold a slot's marker. Raises InputError."""
         if f"@@{nonce}" in self._source:
             raise InputError(f"a brief of {self.issue.id} holds the marker @@{nonce}; remove it")
+
+
+def what_multiplies(signatures: Sequence[Signature]) -> str:
+    """The dimension in which these signatures differ most: `the brief "x" (12 variants)`."""
+    variants: dict[str, int] = {
+        name: len({getattr(one, name) for one in signatures})
+        for name in ("subject", "preheader", "intro")
+    }
+    blocks: dict[str, set[object]] = {}
+    for one in signatures:
+        for slug, actions, sections in one.blocks:
+            blocks.setdefault(f'the brief "{slug}"', set()).add((actions, sections))
+    variants |= {name: len(found) for name, found in blocks.items()}
+    worst = max(variants, key=lambda name: variants[name])
+    return f"{worst} ({variants[worst]} variants)"
 
 
 def publication_view(settings: Settings) -> PublicationView:
@@ -282,9 +308,15 @@ class _Addresses:
         return f"{self.base}/{path}/{slot}{suffix}" if slot else None
 
 
-def _words(brief: BriefView, *, full: bool) -> int:
+def _limited(one: Resolved) -> bool:
+    """Whether the reader sees something here that not everybody may see."""
+    return bool(one.brief.segments) or any(section.segments for section in one.sections)
+
+
+def _words(brief: BriefView) -> int:
+    """Words of a brief as far as the mail or page carries it."""
     texts = [brief.headline, *brief.take, *brief.why, *(action.text for action in brief.actions)]
-    if full:
+    if brief.whole:
         texts += [text for section in brief.body for text in section.paragraphs]
     else:
         texts.append(brief.lead)

@@ -142,7 +142,7 @@ class Renderer:
             EditionAction(
                 n=action.n,
                 id=action.id,
-                segments=_segments_of(composer, action.id),
+                segments=action.segments,
                 label=action.label,
                 text=action.text,
                 due=action.due.isoformat() if action.due else None,
@@ -177,14 +177,6 @@ class Renderer:
             labels=view.labels,
             language=view.language,
         )
-
-
-def _segments_of(composer: Composer, action: str) -> tuple[str, ...]:
-    for brief in composer.issue.briefs:
-        for one in brief.actions:
-            if one.id == action:
-                return one.segments
-    return ()
 
 
 def edition_id(message: bytes) -> str:

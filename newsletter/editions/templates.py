@@ -78,7 +78,7 @@ class Templates:
         """theme.toml. Raises ConfigError with its line."""
         path = self.folder / "theme.toml"
         try:
-            return tomllib.loads(path.read_text("utf-8"))
+            return tomllib.loads(path.read_text("utf-8-sig"))
         except FileNotFoundError:
             raise ConfigError("is missing; newsletter init DIR makes one", file=str(path)) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

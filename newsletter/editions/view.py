@@ -17,12 +17,13 @@ class ActionView:
 
     n: int  #: number in the edition's action table, from 1; stands in the action's address
     id: str
+    segments: tuple[str, ...]  #: keys; empty for everybody
     label: str  #: whom it is for: "AI teams", "Execs and Security"; "" when for everybody
     text: str  #: inline; begins in lower or upper case as the editor wrote it
     due: date | None
     brief_slug: str
     brief_headline: str
-    brief_url: str  #: its brief on the public page
+    brief_url: str  #: its brief's `url`
     done_url: str | None  #: page to say "done" on; None at tracking level "none"
     not_for_me_url: str | None
 
@@ -55,7 +56,8 @@ class BriefView:
     sources: tuple[SourceView, ...]
     actions: tuple[ActionView, ...]  #: this reader's own, none to a few
     minutes: int  #: reading time of the whole brief, at least 1
-    url: str  #: the whole brief on the public page
+    whole: bool  #: whether the mail carries the whole brief; else take, why and lead
+    url: str  #: the whole brief on the public page; the mail itself when that page lacks it
 
 
 @dataclass(frozen=True, slots=True)

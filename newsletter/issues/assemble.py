@@ -187,9 +187,9 @@ def _add(folder: Path, chosen: Sequence[Candidate]) -> None:
     (folder / "briefs").mkdir(exist_ok=True)
     for candidate in chosen:
         replace_file(folder / "briefs" / candidate.path.name, candidate.path.read_bytes())
-    order = document.setdefault("order", tomlkit.array())
+    order = document.get("order")  # without one, briefs stand by their files' names
     for candidate in chosen:
-        if candidate.slug not in order:
+        if order is not None and candidate.slug not in order:
             order.append(candidate.slug)
     replace_file(folder / FILE, tomlkit.dumps(document))
 

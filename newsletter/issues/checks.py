@@ -76,6 +76,16 @@ class _Checker:
         for slug, times in Counter(self.issue.manifest.order).items():
             if times > 1:
                 self._find("IS103", "error", f'order names "{slug}" {times} times', "order")
+        owners: dict[str, str] = {}
+        for parsed in self.issue.parsed:
+            for action in parsed.brief.actions:
+                owner = owners.setdefault(action.id, parsed.brief.slug)
+                if owner != parsed.brief.slug:
+                    message = f'the action id "{action.id}" is taken by the brief "{owner}"'
+                    at = action.at
+                    self.found.append(
+                        Finding("IS110", "error", message, parsed.file, at.line, at.column)
+                    )
         missing = [slug for slug in slugs if slug not in self.issue.manifest.order]
         if missing and self.issue.manifest.order:
             message = f"order does not name {', '.join(missing)}; they come last"

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -74,7 +74,8 @@ class _Report:
             for reason, number in audit.excluded.items():
                 excluded[reason] += number
         started = min((row.started_at for row in self.rows if row.started_at), default=None)
-        by_kind = self._counts(sa.literal(0))[0] if self.ids else {}
+        counts = self._counts()
+        people = self._people()
         signature = self.connection.execute(
             sa.select(edition.c.signature)
             .join(mailing_edition, mailing_edition.c.edition == edition.c.id)
@@ -90,15 +91,14 @@ class _Report:
             "recipients": states["accepted"],
             "states": {state: number for state, number in states.items() if number},
             "excluded": dict(excluded),
-            "opens": _three(by_kind, "open"),
-            "clicks": _three(by_kind, "click"),
+            **_both(counts),
             "links": self._links(),
-            "actions": self._actions(said),
+            "actions": self._actions(said, people),
             "unsubscribed": self._unsubscribed(),
             "bounced": states["rejected"],
             "complained": 0,
-            "editions": self._editions(said),
-            "segments": self._segments(said),
+            "editions": self._editions(said, counts, people),
+            "segments": self._segments(said, counts, people),
             "hours": self._hours(),
             "mailings": [
                 {
@@ -111,26 +111,28 @@ class _Report:
             ],
         }
 
-    def _counts(
-        self, key: sa.ColumnElement[Any], *where: sa.ColumnElement[bool]
-    ) -> dict[Any, dict[str, tuple[int, int, int]]]:
-        """(raw, human, readers) by key and kind of event."""
-        person = delivery.c.mailing * 1_000_000_000_000 + delivery.c.n
-        counts: dict[Any, dict[str, tuple[int, int, int]]] = defaultdict(dict)
-        for row in self.connection.execute(
-            sa.select(
-                key.label("key"),
-                event.c.kind,
-                sa.func.count().label("raw"),
-                sa.func.sum(sa.case((_HUMAN, 1), else_=0)).label("human"),
-                sa.func.count(sa.distinct(sa.case((_HUMAN, person)))).label("readers"),
+    def _counts(self) -> list[sa.Row[Any]]:
+        """Raw, human and readers of opens and clicks by mailing, edition and set of segments.
+
+        A delivery has one edition and one set of segments, so different readers may be summed over
+        these groups; everything else is summed from here in Python.
+        """
+        return list(
+            self.connection.execute(
+                sa.select(
+                    delivery.c.mailing,
+                    delivery.c.edition,
+                    delivery.c.segments,
+                    event.c.kind,
+                    sa.func.count().label("raw"),
+                    sa.func.sum(sa.case((_HUMAN, 1), else_=0)).label("human"),
+                    sa.func.count(sa.distinct(sa.case((_HUMAN, delivery.c.n)))).label("readers"),
+                )
+                .select_from(self.joined)
+                .where(event.c.mailing.in_(self.ids), event.c.kind.in_(("open", "click")))
+                .group_by(delivery.c.mailing, delivery.c.edition, delivery.c.segments, event.c.kind)
             )
-            .select_from(self.joined)
-            .where(event.c.mailing.in_(self.ids), event.c.kind.in_(("open", "click")), *where)
-            .group_by(key, event.c.kind)
-        ):
-            counts[row.key][row.kind] = (row.raw, row.human, row.readers)
-        return counts
+        )
 
     def _said(self) -> list[sa.Row[Any]]:
         """What each reader said last of each action: (mailing, delivery, edition, bits, ref, kind)."""
@@ -195,7 +197,9 @@ class _Report:
         )
         return [{"url": row.url, "raw": row.raw, "human": row.human} for row in rows]
 
-    def _actions(self, said: list[sa.Row[Any]]) -> list[dict[str, Any]]:
+    def _actions(
+        self, said: Sequence[sa.Row[Any]], people: Sequence[sa.Row[Any]]
+    ) -> list[dict[str, Any]]:
         """Every action that somebody got, in the order of the issue."""
         rows = self.connection.execute(
             sa.select(
@@ -211,7 +215,7 @@ class _Report:
             .where(mailing_edition.c.mailing.in_(self.ids))
             .order_by(edition_action.c.n)
         ).all()
-        got = self._people_by_edition()
+        got = _by_edition(people)
         found: dict[str, dict[str, Any]] = {}
         where: dict[tuple[int, int, int], str] = {}
         for row in rows:
@@ -235,46 +239,62 @@ class _Report:
                 found[action][answer.kind] += answer.people
         return sorted(found.values(), key=lambda one: (-one["done"], -one["readers"], one["id"]))
 
-    def _people_by_edition(self) -> dict[tuple[int, int], int]:
-        return {
-            (row.mailing, row.edition): row.people
-            for row in self.connection.execute(
-                sa.select(delivery.c.mailing, delivery.c.edition, sa.func.count().label("people"))
+    def _people(self) -> list[sa.Row[Any]]:
+        """Accepted deliveries by mailing, edition and set of segments."""
+        return list(
+            self.connection.execute(
+                sa.select(
+                    delivery.c.mailing,
+                    delivery.c.edition,
+                    delivery.c.segments,
+                    sa.func.count().label("people"),
+                )
                 .where(self.mailed)
-                .group_by(delivery.c.mailing, delivery.c.edition)
+                .group_by(delivery.c.mailing, delivery.c.edition, delivery.c.segments)
             )
-        }
+        )
 
-    def _editions(self, said: list[sa.Row[Any]]) -> list[dict[str, Any]]:
-        got = self._people_by_edition()
-        # (mailing, edition) as one number: mailings have far fewer than 10,000 editions
-        counts = self._counts(delivery.c.mailing * 10_000 + delivery.c.edition)
-        rows = self.connection.execute(
-            sa.select(
-                mailing_edition.c.mailing,
-                mailing_edition.c.n,
-                mailing_edition.c.edition,
-                edition.c.lens,
+    def _editions(
+        self,
+        said: Sequence[sa.Row[Any]],
+        counts: Sequence[sa.Row[Any]],
+        people: Sequence[sa.Row[Any]],
+    ) -> list[dict[str, Any]]:
+        got = _by_edition(people)
+        rows: list[sa.Row[Any]] = list(
+            self.connection.execute(
+                sa.select(
+                    mailing_edition.c.mailing,
+                    mailing_edition.c.n,
+                    mailing_edition.c.edition,
+                    edition.c.lens,
+                )
+                .join(edition, edition.c.id == mailing_edition.c.edition)
+                .where(mailing_edition.c.mailing.in_(self.ids))
             )
-            .join(edition, edition.c.id == mailing_edition.c.edition)
-            .where(mailing_edition.c.mailing.in_(self.ids))
-        ).all()
+        )
+
+        def mine(of: Sequence[sa.Row[Any]], row: sa.Row[Any]) -> list[sa.Row[Any]]:
+            return [one for one in of if (one.mailing, one.edition) == (row.mailing, row.n)]
+
         lines = [
             {
                 "edition": row.edition,
                 "lens": row.lens or "Everybody",
                 "recipients": got.get((row.mailing, row.n), 0),
-                "opens": _three(counts.get(row.mailing * 10_000 + row.n, {}), "open"),
-                "clicks": _three(counts.get(row.mailing * 10_000 + row.n, {}), "click"),
-                **_sum_said(
-                    one for one in said if (one.mailing, one.edition) == (row.mailing, row.n)
-                ),
+                **_both(mine(counts, row)),
+                **_answers(mine(said, row)),
             }
             for row in rows
         ]
         return sorted(lines, key=lambda line: -line["recipients"])
 
-    def _segments(self, said: list[sa.Row[Any]]) -> list[dict[str, Any]]:
+    def _segments(
+        self,
+        said: Sequence[sa.Row[Any]],
+        counts: Sequence[sa.Row[Any]],
+        people: Sequence[sa.Row[Any]],
+    ) -> list[dict[str, Any]]:
         """By the segments that readers were in when the mailing was planned; overlaps in each."""
         lines: list[dict[str, Any]] = []
         keys: list[str] = list(dict.fromkeys(key for row in self.rows for key in row.segments))
@@ -283,24 +303,19 @@ class _Report:
                 row.id: (1 << row.segments.index(key)) if key in row.segments else 0
                 for row in self.rows
             }
-            member = _member(bits, none=key is None)
-            recipients = self.connection.scalar(
-                sa.select(sa.func.count()).select_from(delivery).where(self.mailed, member)
-            )
-            counts = self._counts(sa.literal(0), member).get(0, {})
-            mine = (
-                one
-                for one in said
-                if (one.segments == 0 if key is None else one.segments & bits[one.mailing])
-            )
+
+            def member(
+                one: sa.Row[Any], key: str | None = key, bits: dict[int, int] = bits
+            ) -> bool:
+                return bool(one.segments & bits[one.mailing]) if key else one.segments == 0
+
             lines.append(
                 {
                     "key": key,
                     "name": self.names.get(key, key) if key else "No segment",
-                    "recipients": recipients or 0,
-                    "opens": _three(counts, "open"),
-                    "clicks": _three(counts, "click"),
-                    **_sum_said(mine),
+                    "recipients": sum(one.people for one in people if member(one)),
+                    **_both([one for one in counts if member(one)]),
+                    **_answers([one for one in said if member(one)]),
                 }
             )
         return lines
@@ -324,44 +339,54 @@ class _Report:
 
     def _hours(self) -> list[dict[str, Any]]:
         """What people did, by hour of the publication's zone, from the first event on."""
-        counts: dict[Any, dict[str, int]] = {}
-        for row in self.connection.execute(
-            sa.select(event.c.at, event.c.kind).where(
-                event.c.mailing.in_(self.ids),
-                _HUMAN,
-                event.c.kind.in_(("open", "click", "done")),
+        if self.connection.dialect.name == "postgresql":
+            hour_of = sa.func.to_char(sa.func.timezone("UTC", event.c.at), 'YYYY-MM-DD"T"HH24')
+        else:
+            hour_of = sa.func.strftime("%Y-%m-%dT%H", event.c.at)
+        counts: dict[datetime, dict[str, int]] = {}
+        empty = {"opens": 0, "clicks": 0, "done": 0}
+        for text, kind, number in self.connection.execute(
+            sa.select(hour_of.label("hour"), event.c.kind, sa.func.count())
+            .where(
+                event.c.mailing.in_(self.ids), _HUMAN, event.c.kind.in_(("open", "click", "done"))
             )
+            .group_by("hour", event.c.kind)
         ):
-            hour = row.at.astimezone(self.zone).replace(minute=0, second=0, microsecond=0)
-            line = counts.setdefault(hour, {"opens": 0, "clicks": 0, "done": 0})
-            line["done" if row.kind == "done" else f"{row.kind}s"] += 1
+            # zones that are half an hour off keep their halves: an hour is one of UTC
+            hour = datetime.fromisoformat(f"{text}:00:00+00:00").astimezone(self.zone)
+            line = counts.setdefault(hour, dict(empty))
+            line["done" if kind == "done" else f"{kind}s"] += number
         if not counts:
             return []
         first = min(counts)
         hours = [first + timedelta(hours=i) for i in range(_MOST_HOURS)]
         last = max(i for i, hour in enumerate(hours) if hour in counts)
-        empty = {"opens": 0, "clicks": 0, "done": 0}
         return [
             {"start": f"{hour:%a %H:%M}", **counts.get(hour, empty)} for hour in hours[: last + 1]
         ]
 
 
-def _member(bits: Mapping[int, int], *, none: bool) -> sa.ColumnElement[bool]:
-    if none:
-        return delivery.c.segments == 0
-    mine = sa.case(
-        *((delivery.c.mailing == number, sa.literal(bit)) for number, bit in bits.items()), else_=0
-    )
-    return delivery.c.segments.bitwise_and(mine) != 0
+def _by_edition(people: Sequence[sa.Row[Any]]) -> dict[tuple[int, int], int]:
+    found: dict[tuple[int, int], int] = {}
+    for one in people:
+        key = (one.mailing, one.edition)
+        found[key] = found.get(key, 0) + one.people
+    return found
 
 
-def _three(counts: Mapping[str, tuple[int, int, int]], kind: str) -> dict[str, int]:
-    raw, human, readers = counts.get(kind, (0, 0, 0))
-    return {"raw": raw, "human": human, "readers": readers}
+def _both(counts: Sequence[sa.Row[Any]]) -> dict[str, dict[str, int]]:
+    """Opens and clicks, summed: raw, human, readers."""
+    return {
+        f"{kind}s": {
+            name: sum(getattr(one, name) for one in counts if one.kind == kind)
+            for name in ("raw", "human", "readers")
+        }
+        for kind in ("open", "click")
+    }
 
 
-def _sum_said(rows: Any) -> dict[str, int]:
-    total = {"done": 0, "not_for_me": 0}
-    for row in rows:
-        total[row.kind] += row.people
-    return total
+def _answers(said: Sequence[sa.Row[Any]]) -> dict[str, int]:
+    """How often "done" and "not for me" was said."""
+    return {
+        kind: sum(one.people for one in said if one.kind == kind) for kind in ("done", "not_for_me")
+    }

@@ -57,9 +57,10 @@ class Keyring:
             number: {purpose: _derived(key, purpose) for purpose in PURPOSES}
             for number, key in keys.items()
         }
-        self.fingerprint = hashlib.sha256(
-            b"".join(bytes([number]) + key for number, key in sorted(keys.items()))
-        ).hexdigest()[:16]
+        #: one short hash for each key: all machines must have the keys that signed before
+        self.fingerprints = frozenset(
+            hashlib.sha256(bytes([number]) + key).hexdigest()[:16] for number, key in keys.items()
+        )
 
     @classmethod
     def at(cls, path: Path) -> Keyring:

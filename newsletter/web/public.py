@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 _NEVER_CACHED = {"Cache-Control": "no-store"}
 
 
-def public_app(workspace: Workspace) -> ASGIApp:
+def public_app(workspace: Workspace) -> SecurityHeaders:
     """The ASGI application of a workspace's public pages."""
     site = _Site(workspace)
     app = Starlette(
@@ -75,7 +75,7 @@ def public_app(workspace: Workspace) -> ASGIApp:
         lifespan=site.lifespan,
     )
     app.router.redirect_slashes = False  # it would trust the Host header
-    return _SecurityHeaders(app)  # outermost, so that error pages have them too
+    return SecurityHeaders(app)  # outermost, so that error pages have them too
 
 
 class _Site:
@@ -406,7 +406,7 @@ def location(url: str) -> str:
     return quote(url, safe="!#$%&'()*+,/:;=?@[]~\"<>\\^`{|}")
 
 
-class _SecurityHeaders:
+class SecurityHeaders:
     """Every response says what it may do: no script, no frame, no referrer."""
 
     def __init__(self, app: ASGIApp) -> None:

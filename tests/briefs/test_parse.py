@@ -701,3 +701,11 @@ def test_equal_briefs_may_stand_at_different_places() -> None:
     first: Brief = parse(PASTED).brief
     assert parse("\n\n" + PASTED).brief == first
     assert parse("\n\n" + PASTED).brief.at("headline").line == first.at("headline").line + 2
+
+
+@pytest.mark.parametrize(
+    "piece", ["[" * 40_000, "(per " + "[" * 40_000, "(per a " * 8_000, "[a](http://" * 6_000]
+)
+def test_a_page_of_brackets_costs_no_more_than_any_page(piece: str) -> None:
+    """A pattern that backtracks would take minutes here, and the run's time limit would end it."""
+    assert parse(f"Our Take\nT.\nHead\n{piece} end.\nText.\n").brief.headline == "Head"

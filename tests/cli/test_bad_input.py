@@ -188,3 +188,53 @@ def test_nothing_to_assemble_is_refused(run: Run) -> None:
     refused(run("issue", "assemble", ISSUE), "already")
     refused(run("issue", "assemble", "2026-W99"), "no week 99")
     refused(run("issue", "assemble", "../x"), "can be no issue")
+
+
+def test_text_in_square_brackets_is_text(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "brackets.txt"
+    path.write_text(
+        "Our Take\nT.\nDo this week\nExecs: go [/api].\nUse [/api/v2] now [bold]\nText.\n",
+        "utf-8",
+    )
+    shown = run("brief", "show", path)
+    assert shown.code == 0
+    assert "Use [/api/v2] now [bold]" in shown.out
+    toml = workspace_dir / "issues" / ISSUE / "issue.toml"
+    toml.write_text(toml.read_text("utf-8").replace("Week 48", "Week [/48]"), "utf-8")
+    assert "Week [/48]" in run("issue", "show", ISSUE).out
+
+
+def test_a_comment_is_not_mailed(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
+    path.write_text(path.read_text("utf-8") + "\n<!-- ask legal -->\n", "utf-8")
+    refused(run("issue", "check", ISSUE), "BR108", "would be mailed")
+
+
+def test_formatting_loses_nothing_that_it_does_not_know(run: Run, workspace_dir: Path) -> None:
+    path = workspace_dir / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
+    text = path.read_text("utf-8").replace("slug:", "author: Jane\nslug:", 1)
+    path.write_text(text, "utf-8")
+    refused(run("brief", "format", "--write", path), "author", "would lose it")
+    assert path.read_text("utf-8") == text
+
+
+def test_secrets_that_are_lost_are_not_replaced_in_silence(run: Run, workspace_dir: Path) -> None:
+    run("audience", "import", "subscribers/people.csv")
+    for words in (["plan"], ["approve", "--yes"], ["start", "--yes"]):
+        assert run("send", words[0], ISSUE, *words[1:]).code == 0
+    (workspace_dir / "var" / "secrets" / "tokens").unlink()
+    refused(run("send", "test", ISSUE, "--to", "me@example.com"), "restore the file")
+
+
+def test_a_damaged_database_is_told(run: Run, workspace_dir: Path) -> None:
+    run("segment", "list")
+    for name in ("newsletter.db-wal", "newsletter.db-shm"):
+        (workspace_dir / "var" / name).unlink(missing_ok=True)
+    (workspace_dir / "var" / "newsletter.db").write_bytes(b"this is no database" * 500)
+    refused(run("segment", "list"), "damaged", "backup")
+
+
+def test_a_plan_for_nobody_does_not_start(run: Run) -> None:
+    assert "nobody to mail yet" in run("send", "plan", ISSUE).err
+    run("send", "approve", ISSUE, "--yes")
+    refused(run("send", "start", ISSUE, "--yes"), "nobody to mail")

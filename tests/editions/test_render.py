@@ -12,8 +12,8 @@ from pathlib import Path
 import lxml.html
 import pytest
 
-from newsletter.editions import Edition
-from newsletter.errors import TemplateError
+from newsletter.editions import Edition, Renderer
+from newsletter.errors import RefusedError, TemplateError
 from newsletter.workspace import Workspace
 
 ISSUE = "2026-W48"
@@ -192,3 +192,31 @@ def test_a_style_sheet_from_elsewhere_is_refused(workspace: Workspace) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(TemplateError, match=r"styles\.example\.com"):
         edition(workspace, "ai-teams")
+
+
+def test_what_is_limited_to_some_is_whole_in_their_mail_and_on_no_public_page(
+    workspace: Workspace,
+) -> None:
+    path = workspace.root / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
+    text = path.read_text("utf-8").replace("slug:", "segments: [execs]\nslug:", 1)
+    path.write_text(text, "utf-8")
+    execs, general = edition(workspace, "execs"), edition(workspace)
+    brief = workspace.issue(ISSUE).briefs[0]
+    last = brief.body[-1].paragraphs[-1][:40]
+    for part in (execs.html, " ".join(execs.text.split())):
+        assert last in part
+    page = workspace.renderer.page(workspace.composer(workspace.issue(ISSUE)), "/")
+    for part in (general.html, general.text, page):
+        assert last not in part
+        assert "Quillon halves" not in part
+    assert not any("#quillon-price-cut" in link.url for link in execs.links)
+
+
+def test_too_many_editions_are_refused_before_they_are_rendered(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.workspace.MOST_EDITIONS", 2)
+    monkeypatch.setattr(Renderer, "edition", lambda *_: pytest.fail("rendered"))
+    readers = [("execs",), ("product",), ("security",)]
+    with pytest.raises(RefusedError, match=r"3 editions would come of this.*variants"):
+        workspace.editions(workspace.issue(ISSUE), readers)

@@ -57,7 +57,7 @@ def test_the_key_is_made_once_with_mode_0600_and_refused_when_others_can_read_it
     path = tmp_path / "secrets" / "tokens"
     first = Keyring.at(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert Keyring.at(path).fingerprint == first.fingerprint
+    assert Keyring.at(path).fingerprints == first.fingerprints
     path.chmod(0o644)
     with pytest.raises(RefusedError, match="chmod 600"):
         Keyring.at(path)
