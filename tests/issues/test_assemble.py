@@ -346,5 +346,6 @@ def test_the_sample_inbox_makes_an_issue(workspace_dir: Path) -> None:
     found = candidates(workspace_dir, known)
     assert found
     made = assemble(workspace_dir, "2026-W49", found, Choice(), zone=BERLIN)
-    assert made == found
+    # a brief without a date counts by its file's: in what order depends on when it was checked out
+    assert {one.slug for one in made} == {one.slug for one in found}
     assert manifest(workspace_dir, "2026-W49")["policy"]["resolution"] == "first"
