@@ -75,10 +75,9 @@ from newsletter.editions import (
 )
 from newsletter.editions import Envelope as MailHeaders
 from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
+from newsletter.files import replace_file
 from newsletter.findings import Finding, blocking
 from newsletter.issues import (
-    FOLDER,
-    INBOX,
     Candidate,
     Choice,
     Coverage,
@@ -86,13 +85,14 @@ from newsletter.issues import (
     assemble,
     check_issue,
     coverage,
+    form,
     inbox,
     load_issue,
-    replace_file,
+    put_into_inbox,
 )
 from newsletter.proofs import Proofs
 from newsletter.reports import issue_report
-from newsletter.text import did_you_mean, slugify
+from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
 TRANSPORTS = ("outbox",)
@@ -257,40 +257,21 @@ class Workspace:
         parsed = self.brief(path)
         _refuse_errors(parsed)
         suffix = path.suffix.lower() if path.suffix.lower() in (".md", ".txt") else ".txt"
-        target = self.root / FOLDER / INBOX / f"{parsed.brief.slug}{suffix}"
-        self._refuse_taken(parsed.brief.slug)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(target, text)
-        return target
+        return put_into_inbox(self.root, parsed.brief.slug, suffix, text)
 
     def new_brief(self, headline: str) -> Path:
         """Write a form for a new brief into the inbox; returns its path."""
+        headline = tidy(headline)
         slug = slugify(headline)
-        self._refuse_taken(slug)
-        label = self.vocabulary.labels
-        names = [segment.name for segment in self.segments][:2] or ["Everyone"]
-        today = datetime.now(self.settings.publication.zone).date()
-        lines = [
-            f"---\nslug: {slug}\ndate: {today}\ntags: []\n---",
-            f"# {headline}",
-            "What happened, in one to three paragraphs (per Source).",
-            f"## {label['take'][0]}",
-            "What we make of it, in a sentence or two.",
-            f"## {label['why'][0]}",
-            "Why it matters to the reader.",
-            f"## {label['action'][0]}",
-            "\n".join(f"- {name}: one thing to do, with its date." for name in names),
-        ]
-        target = self.root / FOLDER / INBOX / f"{slug}.md"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(target, "\n\n".join(lines) + "\n")
-        return target
-
-    def _refuse_taken(self, slug: str) -> None:
-        for path in (self.root / FOLDER).glob("**/*"):
-            if path.is_file() and path.stem == slug and path.suffix in (".md", ".txt"):
-                where = path.relative_to(self.root)
-                raise RefusedError(f'a brief "{slug}" is there already ({where}); rename this one')
+        text = form(
+            headline,
+            slug,
+            datetime.now(self.settings.publication.zone).date(),
+            labels={role: self.vocabulary.labels[role][0] for role in ("take", "why", "action")},
+            audiences=[segment.name for segment in self.segments][:2]
+            or [self.vocabulary.everyone[0]],
+        )
+        return put_into_inbox(self.root, slug, ".md", text)
 
     # -- issues ----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from newsletter.cli.show import err, json_option, out, print_json, table, with_workspace
 from newsletter.errors import RefusedError
-from newsletter.issues import replace_file
+from newsletter.files import replace_file
 from newsletter.workspace import Workspace
 
 _PEOPLE = [("People", "right"), ("Opens", "right"), ("Clicks", "right"), ("Done", "right")]

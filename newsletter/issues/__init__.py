@@ -3,16 +3,16 @@
 Knows no transports and no HTML.
 """
 
-from newsletter.issues.assemble import Candidate, Choice, assemble, inbox, replace_file
+from newsletter.issues.assemble import Candidate, Choice, assemble
 from newsletter.issues.checks import check_issue
 from newsletter.issues.coverage import NOBODY, Cell, Coverage, Row, coverage
-from newsletter.issues.issue import FOLDER, INBOX, Issue, brief_files, issue_ids, load_issue
+from newsletter.issues.inbox import form, inbox, put_into_inbox
+from newsletter.issues.issue import FOLDER, Issue, brief_files, issue_ids, load_issue
 from newsletter.issues.manifest import Manifest, Override, Waiver, require_id
 from newsletter.issues.resolve import Rejection, Resolved, resolve
 
 __all__ = [
     "FOLDER",
-    "INBOX",
     "NOBODY",
     "Candidate",
     "Cell",
@@ -29,10 +29,11 @@ __all__ = [
     "brief_files",
     "check_issue",
     "coverage",
+    "form",
     "inbox",
     "issue_ids",
     "load_issue",
-    "replace_file",
+    "put_into_inbox",
     "require_id",
     "resolve",
 ]

@@ -6,7 +6,6 @@ their files: killed at any moment, every brief is still there.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import tomlkit
 
 from newsletter.briefs import ParsedBrief, parse_brief, read_text
 from newsletter.errors import InputError, RefusedError
-from newsletter.issues.issue import FOLDER, INBOX, brief_files, issue_ids
+from newsletter.files import replace_file
+from newsletter.issues.issue import FOLDER, brief_files, issue_ids
 from newsletter.issues.manifest import FILE, monday_of, require_id, require_new_id, title_of
 from newsletter.text import did_you_mean
 
@@ -77,11 +77,6 @@ class Choice:
             and (self.until is None or candidate.day <= self.until)
         ]
         return chosen[: self.most]
-
-
-def inbox(root: Path) -> list[Path]:
-    """The brief files that are in no issue yet."""
-    return brief_files(root / FOLDER / INBOX)
 
 
 def assemble(
@@ -233,14 +228,3 @@ def _first_manifest(
 def _issue_before(root: Path, issue: str) -> str | None:
     earlier = [known for known in issue_ids(root) if known < issue]
     return (earlier or issue_ids(root))[-1] if issue_ids(root) else None
-
-
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whatever happens. Text becomes
-    UTF-8 with its line ends as they are."""
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("wb") as file:
-        file.write(content.encode("utf-8") if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -15,7 +15,8 @@ from newsletter.audience import load_segments
 from newsletter.briefs import Audiences
 from newsletter.config import load
 from newsletter.errors import InputError, RefusedError
-from newsletter.issues import Choice, assemble, replace_file
+from newsletter.files import replace_file
+from newsletter.issues import Choice, assemble
 from tests.issues.workspace import (
     BERLIN,
     brief_text,
