@@ -253,6 +253,8 @@ class Workspace:
     def add_brief(self, path: Path) -> Path:
         """Copy a brief into the inbox as it is; returns where it lies. Raises RefusedError when its
         slug is taken or it has errors."""
+        if path.suffix.lower() not in ("", ".md", ".markdown", ".txt"):
+            raise InputError("is no brief; save it as .txt or .md", file=str(path))
         text = read_text(path)
         parsed = self.brief(path)
         _refuse_errors(parsed)
@@ -529,6 +531,16 @@ class Workspace:
             finally:
                 transport.close()
         return self.status(issue)
+
+    def sends_early(self, issue: str) -> str | None:
+        """What to say when an issue is sent by hand before the time that its manifest names."""
+        try:
+            due = self.issue(issue).sends_at
+        except NotFoundError:
+            return None
+        if due is None or due <= datetime.now(UTC):
+            return None
+        return f"send_at of {issue} is {due:%a %d %b %Y, %H:%M}; this sends now"
 
     def _refuse_changed(self, issue: str, fingerprint: str) -> None:
         try:

@@ -52,6 +52,11 @@ def add(workspace: Workspace, files: tuple[Path, ...]) -> None:
     Example: newsletter brief add ~/Downloads/quillon.txt
     """
     for path in files:
+        parsed = workspace.brief(path)
+        if not parsed.ok:
+            print_findings(parsed.findings)
+            err.print(f"{path} is not added: mend the errors first", markup=False)
+            raise click.exceptions.Exit(1)
         target = workspace.add_brief(path)
         print_findings(workspace.brief(target).findings)
         out.print(f"added {target.relative_to(workspace.root)}", markup=False)

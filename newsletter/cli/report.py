@@ -48,7 +48,7 @@ def print_report(figures: dict[str, Any], *, most: int | None = None) -> None:
     out.print(f"[bold]{figures['issue_id']}[/bold]  {escape(figures['subject'])}  · {sent}")
     opens, clicks = figures["opens"], figures["clicks"]
     out.print(
-        f"{figures['recipients']:,} mails. Read by {opens['readers']:,} people "
+        f"{figures['recipients']:,} mails. Opened by {opens['readers']:,} people who load pictures "
         f"({opens['human']:,} of {opens['raw']:,} opens were human), links followed by "
         f"{clicks['readers']:,} ({clicks['human']:,} of {clicks['raw']:,} clicks). "
         f"{figures['unsubscribed']:,} unsubscribed, {figures['bounced']:,} bounced."

@@ -14,6 +14,7 @@ from newsletter.cli.show import (
     out,
     print_json,
     progress_bar,
+    require_answer,
     size,
     table,
     with_workspace,
@@ -112,6 +113,12 @@ def start(workspace: Workspace, issue_id: str, yes: bool, wait: bool, as_json: b
 
     Example: newsletter send start 2026-W48
     """
+    require_answer(yes=yes)
+    before = workspace.status(issue_id)
+    if before["state"] == "done":
+        err.print("Nothing is left to send.")
+    elif note := workspace.sends_early(issue_id):
+        err.print(f"note: {note}", markup=False)
     confirm(f"Send {issue_id} now?", yes=yes)
     with progress_bar(f"sending {issue_id}") as advance:
         status = workspace.start(issue_id, progress=lambda now: advance(now.settled, now.total))

@@ -111,13 +111,17 @@ def excluded(reasons: Mapping[str, int]) -> str:
     return f"{total:,} left out: {parts}"
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless --yes was given; without a terminal --yes is needed."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
+def require_answer(*, yes: bool) -> None:
+    """Refuse at once where nobody could be asked: without a terminal --yes is needed."""
+    if not yes and not sys.stdin.isatty():
         raise click.UsageError("this needs --yes when it is not run in a terminal")
-    click.confirm(question, abort=True, err=True)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless --yes was given."""
+    require_answer(yes=yes)
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 @contextmanager
