@@ -43,6 +43,7 @@ _HEADING_WORDS = 18
 _LABEL_WORDS = 4  # design §3: at most four words before a colon can be meant as an audience
 _BOLD_START = re.compile(r"^(?:\*\*|__)([^*_]+?)(?:\*\*|__)(\s*:)?")
 _LIST_MARK = re.compile(r"^(?:\d{1,3}[.)]|\[[ xX]?\])\s+")  # "1.", "2)", "[ ]" before an action
+_NEAR = 90  # percent; "Why it matter" has 96, and "What happens", no slip of "What happened", 88
 _REMARK_WORDS = 3
 _DASHED = re.compile(r"^(.{1,80}?)\s+[–—-]+\s+(.+)$")
 
@@ -257,10 +258,20 @@ class _Builder:
         self.role, self.fresh = "lead", False
 
     def _unlabelled_heading(self, block: Block) -> None:
+        self._near_label(block)
         if self._has_headline:
             self._section(block.text, block.at)
         else:
             self._set_headline(ALL_BOLD.sub(r"\2", block.text), block.at)
+
+    def _near_label(self, block: Block) -> None:
+        """A heading that is nearly a label is more often a slip of the pen than a headline."""
+        known = (label for labels in self.vocabulary.labels.values() for label in labels)
+        for label in known:
+            if " " in label and fuzz.ratio(fold(block.text), fold(label)) >= _NEAR:
+                message = f'"{block.text}" is read as a heading; did you mean the label "{label}"?'
+                self.find("BR109", "warning", message, block.at)
+                return
 
     def _text(self, block: Block, *, text_follows: bool) -> None:
         fresh, self.fresh = self.fresh, False

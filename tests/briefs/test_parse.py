@@ -709,3 +709,16 @@ def test_equal_briefs_may_stand_at_different_places() -> None:
 def test_a_page_of_brackets_costs_no_more_than_any_page(piece: str) -> None:
     """A pattern that backtracks would take minutes here, and the run's time limit would end it."""
     assert parse(f"Our Take\nT.\nHead\n{piece} end.\nText.\n").brief.headline == "Head"
+
+
+@pytest.mark.parametrize(
+    ("line", "label"), [("Why it matter", "Why it matters"), ("Do this weak", "Do this week")]
+)
+def test_a_heading_that_is_nearly_a_label_is_pointed_out(line: str, label: str) -> None:
+    found = parse(f"Our Take\nT.\n{line}\nText.\nHead\nText.\n").findings
+    assert [(one.code, one.line) for one in found if label in one.message] == [("BR109", 3)]
+
+
+def test_a_heading_of_its_own_is_no_slip_of_a_label() -> None:
+    found = parse("Our Take\nT.\nA head\nText.\nWhat happens now\nText.\n").findings
+    assert not [one for one in found if one.code == "BR109"]
