@@ -224,17 +224,22 @@ class Workspace:
             path, vocabulary=self.vocabulary, audiences=self.audiences, shown_as=shown
         )
 
-    def format_brief(self, path: Path, *, write: bool = False) -> str | Path:
-        """The canonical text of a brief file; with `write` the file it was written to.
+    def format_brief(self, path: Path) -> str:
+        """The canonical text of a brief file. Raises RefusedError when the brief has errors: what
+        they hold back would be lost."""
+        return self._canonical(self.brief(path))
 
-        Plain text becomes a .md beside it. Raises RefusedError when the brief has errors: what they
-        hold back would be lost.
+    def _canonical(self, parsed: ParsedBrief) -> str:
+        _refuse_errors(parsed)
+        return format_brief(parsed.brief, vocabulary=self.vocabulary, audiences=self.audiences)
+
+    def rewrite_brief(self, path: Path) -> Path:
+        """Write a brief in its canonical form; returns the file, for plain text a .md in its place.
+
+        Raises RefusedError when anything that an editor wrote would be lost.
         """
         parsed = self.brief(path)
-        _refuse_errors(parsed)
-        text = format_brief(parsed.brief, vocabulary=self.vocabulary, audiences=self.audiences)
-        if not write:
-            return text
+        text = self._canonical(parsed)
         for finding in parsed.findings:
             if finding.code == "BR402":
                 raise RefusedError(
@@ -258,7 +263,7 @@ class Workspace:
         text = read_text(path)
         parsed = self.brief(path)
         _refuse_errors(parsed)
-        suffix = path.suffix.lower() if path.suffix.lower() in (".md", ".txt") else ".txt"
+        suffix = ".md" if path.suffix.lower() in (".md", ".markdown") else ".txt"
         return put_into_inbox(self.root, parsed.brief.slug, suffix, text)
 
     def new_brief(self, headline: str) -> Path:

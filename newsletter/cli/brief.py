@@ -92,11 +92,10 @@ def format_command(workspace: Workspace, files: tuple[Path, ...], write: bool) -
     Example: newsletter brief format --write issues/inbox/quillon.txt
     """
     for path in files or _inbox(workspace):
-        target = workspace.format_brief(path, write=write)
         if write:
-            err.print(f"wrote {target}", markup=False)
+            err.print(f"wrote {workspace.rewrite_brief(path)}", markup=False)
         else:
-            click.echo(target, nl=False)
+            click.echo(workspace.format_brief(path), nl=False)
 
 
 @brief.command()

@@ -147,8 +147,9 @@ class Engine:
         after = 0
         begun, sent = time.monotonic(), 0
         with self.database.read() as connection:
-            total = sum(state_counts(connection, ledger.mailing).values())
-            before = total - _open(state_counts(connection, ledger.mailing))
+            counts = state_counts(connection, ledger.mailing)
+        total = sum(counts.values())
+        before = total - _open(counts)
         while True:
             now = datetime.now(UTC)
             with self.database.write() as connection:

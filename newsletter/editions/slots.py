@@ -109,8 +109,3 @@ def fill(text: str, nonce: str, values: Mapping[str, str], context: Context) -> 
         return html.escape(plain) if context == "html" else plain
 
     return re.sub(_MARKER.format(nonce=nonce), value, text)
-
-
-def names_in(text: str, nonce: str) -> set[str]:
-    """Names of the slots that a text holds."""
-    return {match[1] for match in re.finditer(_MARKER.format(nonce=nonce), text)}

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -175,8 +175,3 @@ def _explain(error: ValidationError, text: str, file: str) -> InputError:
     if problem["type"] == "missing":
         return InputError(f'"{name}" is missing', file=file, line=line)
     return InputError(f'"{name}": {tidy(problem["msg"])}', file=file, line=line)
-
-
-def utc(moment: datetime) -> datetime:
-    """The same moment in UTC."""
-    return moment.astimezone(UTC)
