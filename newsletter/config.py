@@ -11,11 +11,20 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,6 +37,7 @@ from newsletter.text import did_you_mean, tidy
 
 FILE = "newsletter.toml"
 ENV_PREFIX = "NEWSLETTER_"
+TRANSPORT_PLUGINS = "newsletter.transports"  #: entry points of ways out that others wrote
 _ENV_OF_COMMAND_LINE = {"NEWSLETTER_WORKSPACE"}
 
 FieldType = Literal["text", "number", "date", "boolean", "choice"]
@@ -85,8 +95,25 @@ class Sender(_Table):
     email: str
     name: str = ""
     reply_to: str | None = None
+    bounces: str | None = Field(
+        None,
+        description="where undeliverable mail comes back, as `bounce+<token>@…`; "
+        "`bounce@` and the domain of `email` if not given",
+    )
+    unsubscribe: str | None = Field(
+        None,
+        description="where mail programs that unsubscribe by mail write to; `email` if not given",
+    )
 
-    @field_validator("email", "reply_to")
+    @property
+    def domain(self) -> str:
+        return self.email.rpartition("@")[2]
+
+    @property
+    def bounce_address(self) -> str:
+        return self.bounces or f"bounce@{self.domain}"
+
+    @field_validator("email", "reply_to", "bounces", "unsubscribe")
     @classmethod
     def _one_address(cls, value: str | None) -> str | None:
         pattern = r"[!-~]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+"
@@ -162,14 +189,178 @@ class TrackingSettings(_Table):
 
 
 class OutboxSettings(_Table):
+    """Mails as files."""
+
     path: Path = Path("var/outbox")
 
 
-class TransportSettings(_Table):
-    """The ways out; `default` is used when a plan names none."""
+class DkimSettings(_Table):
+    """A key that signs what we send, and where receivers find its public half."""
+
+    domain: str = Field(min_length=3, description="the signing domain (`d=`)")
+    selector: str = Field(min_length=1, description="`<selector>._domainkey.<domain>` in the DNS")
+    key_file: Path = Field(description="private key, PEM, RSA (2048 bits or more) or Ed25519")
+
+
+class SmtpSettings(_Table):
+    """A mail server; see docs/sending.md."""
+
+    url: str = Field(
+        "smtp://127.0.0.1:25",
+        description="smtp://host:port, or smtps:// for TLS from the first byte",
+    )
+    fallbacks: list[str] = Field(
+        default_factory=list, description="more servers, tried in order when one can't be reached"
+    )
+    username: str = ""
+    password: SecretStr = Field(SecretStr(""), description="better from the environment")
+    security: Literal["auto", "starttls", "tls", "none"] = Field(
+        "auto", description="auto: STARTTLS is required, but not of a loopback address"
+    )
+    verify: bool = Field(True, description="whether the server's certificate must be valid")
+    ca_file: Path | None = Field(None, description="certificates to trust instead of the system's")
+    helo: str = Field("", description="the name in EHLO; this machine's if empty")
+    connections: int = Field(10, ge=1, le=200)
+    messages_per_connection: int = Field(1000, ge=1, description="then it is opened anew")
+    seconds_per_connection: float = Field(600, gt=0)
+    connect_timeout: float = Field(30, gt=0, description="seconds")
+    command_timeout: float = Field(300, gt=0, description="seconds, for every answer but the last")
+    final_timeout: float = Field(
+        600, gt=0, description="seconds, for the answer to a message (RFC 5321 §4.5.3.2.6)"
+    )
+    in_doubt: Literal["resend", "hold"] = Field(
+        "resend", description="what becomes of a message whose final answer was lost"
+    )
+    dkim: list[DkimSettings] = Field(default_factory=list)
+
+    @field_validator("url", "fallbacks")
+    @classmethod
+    def _servers(cls, value: str | list[str]) -> str | list[str]:
+        for url in [value] if isinstance(value, str) else value:
+            if not re.fullmatch(r"smtps?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?", url):
+                raise ValueError(
+                    "must be an address such as smtp://mail.example.com:587; name and password "
+                    "stand in username and password"
+                )
+        return value
+
+
+class SendGridSettings(_Table):
+    """Twilio SendGrid, API v3."""
+
+    api_key: SecretStr = Field(SecretStr(""), description="better from the environment")
+    host: str = Field("https://api.sendgrid.com", pattern=r"https?://[^/]+")
+    connections: int = Field(4, ge=1, le=50)
+    batch: int = Field(1000, ge=1, le=1000, description="people in one request")
+    timeout: float = Field(60, gt=0, description="seconds for one request")
+    sandbox: bool = Field(False, description="checked by SendGrid, delivered to nobody")
+    in_doubt: Literal["resend", "hold"] = Field(
+        "hold", description="what becomes of messages whose answer was lost"
+    )
+
+
+class FaultySettings(_Table):
+    """Writes an outbox and fails on purpose: for trying out what happens then."""
+
+    path: Path = Path("var/faulty")
+    seed: int = 1
+    lanes: int = Field(4, ge=1)
+    rejected: float = Field(0, ge=0, le=1, description="share of messages")
+    deferred: float = Field(0, ge=0, le=1, description="share of attempts")
+    uncertain: float = Field(0, ge=0, le=1, description="share of attempts; taken every other time")
+    unreachable: float = Field(0, ge=0, le=1, description="share of batches")
+    delay: float = Field(0, ge=0, description="seconds for a batch")
+
+
+class TransportSettings(BaseModel):
+    """The ways out; `default` is used when a plan names none. A plug-in's table is its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     default: str = "outbox"
     outbox: OutboxSettings = OutboxSettings()
+    smtp: SmtpSettings = SmtpSettings()  # type: ignore[call-arg]
+    sendgrid: SendGridSettings = SendGridSettings()  # type: ignore[call-arg]
+    faulty: FaultySettings = FaultySettings()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _known(self) -> TransportSettings:
+        from importlib.metadata import entry_points
+
+        if self.model_extra:
+            plugins = entry_points(group=TRANSPORT_PLUGINS).names
+            known = [*type(self).model_fields, *plugins]
+            for name in self.model_extra:
+                if name not in plugins:
+                    hint = did_you_mean(name, known) or f" There are: {', '.join(known[1:])}."
+                    raise ValueError(f'there is no transport "{name}".{hint}')
+        return self
+
+
+#: Seconds of the units in which limits are written.
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
+
+def parse_limit(text: str) -> tuple[int, int]:
+    """`14/second` as (14, 1): how many in how many seconds. Raises ValueError."""
+    found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(second|minute|hour|day)s?\s*", text)
+    if not found or not int(found[1]):
+        raise ValueError(f'"{text}" is no limit; write one such as 14/second or 50000/day')
+    return int(found[1]), UNITS[found[2]]
+
+
+def _checked_limits(value: list[str]) -> list[str]:
+    for limit in value:
+        parse_limit(limit)
+    return value
+
+
+class DomainSettings(_Table):
+    """What holds for the recipients of one domain."""
+
+    limits: list[str] = Field(default_factory=list, description='e.g. ["20/second"]')
+    connections: int | None = Field(None, ge=1, description="messages on their way at a time")
+
+    _limits = field_validator("limits")(_checked_limits)
+
+
+class SendingSettings(_Table):
+    """How fast, how often again, and when to stop; holds for every way out."""
+
+    limits: list[str] = Field(
+        default_factory=list, description='e.g. ["14/second", "50000/day"]; none by default'
+    )
+    domains: dict[str, DomainSettings] = Field(default_factory=dict)
+    warm_up: list[int] = Field(
+        default_factory=list, description="messages on the first day, the second, …; then no limit"
+    )
+    warm_up_from: date | None = Field(None, description="the first day of `warm_up`")
+    retry_first: float = Field(
+        30, gt=0, description="seconds before the second attempt; each later wait is twice as long"
+    )
+    retry_most: float = Field(900, gt=0, description="seconds; the longest wait")
+    retry_for: float = Field(
+        86_400, ge=0, description="seconds after the first attempt; then it counts as rejected"
+    )
+    unreachable_for: float = Field(
+        300, ge=0, description="seconds without any server before a send gives up"
+    )
+    pause_at: float = Field(
+        0.1, gt=0, le=1, description="share of rejections among the last 500 that pauses a send"
+    )
+    pause_after: int = Field(100, ge=1, description="messages before `pause_at` is looked at")
+    canary_wait: float = Field(600, ge=0, description="seconds between a canary and the rest")
+    canary_limit: float = Field(
+        0.02, ge=0, le=1, description="share of rejections and bounces that holds the rest back"
+    )
+
+    _limits = field_validator("limits")(_checked_limits)
+
+    @model_validator(mode="after")
+    def _has_a_first_day(self) -> SendingSettings:
+        if self.warm_up and self.warm_up_from is None:
+            raise ValueError("`warm_up` needs `warm_up_from`, the day on which it begins")
+        return self
 
 
 class DatabaseSettings(_Table):
@@ -203,6 +394,7 @@ class Settings(BaseSettings):
     audience: AudienceSettings = AudienceSettings()
     tracking: TrackingSettings = TrackingSettings()
     transports: TransportSettings = TransportSettings()
+    sending: SendingSettings = SendingSettings()  # type: ignore[call-arg]
     database: DatabaseSettings = DatabaseSettings()
 
     @field_validator("fields", mode="before")

@@ -15,3 +15,8 @@ def replace_file(path: Path, content: str | bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)  # the new name is as durable as the content
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

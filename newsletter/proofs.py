@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from newsletter.delivery import Envelope, PlannedEdition, fill_message, to_header
-from newsletter.editions import Edition, Skeleton, fill
+import sqlalchemy as sa
+
+from newsletter.delivery import Envelope, PlannedEdition, letter, to_header
+from newsletter.editions import Edition, fill
 from newsletter.text import slugify
 from newsletter.tracking import TEST, Stamper
 
@@ -21,12 +23,18 @@ class Proofs:
     def __init__(self, stamper: Stamper) -> None:
         self.stamper = stamper
 
-    def message(self, edition: Edition, to: str) -> Envelope:
-        """The edition as a complete message to one address."""
+    def message(self, edition: Edition | sa.Row[Any], to: str) -> Envelope:
+        """The edition (or its row) as a message to one address."""
         now = datetime.now(UTC)
-        skeleton = Skeleton.cut(edition.message, edition.nonce)
-        message = fill_message(skeleton, self._values(edition, to))
-        return Envelope(TEST, int(now.timestamp() * 1000), to, message)
+        values = self._values(edition.id, to)
+        return Envelope(
+            mailing=TEST,
+            n=int(now.timestamp() * 1000),
+            sender=self.stamper.sender(values["bounce"]),
+            recipient=to,
+            letter=letter(edition),
+            values=values,
+        )
 
     def write(
         self,
@@ -48,7 +56,7 @@ class Proofs:
         entries: list[dict[str, Any]] = []
         for one in planned:
             edition = one.edition
-            values = self._values(edition, "you@example.com")
+            values = self._values(edition.id, "you@example.com")
             stem = f"{slugify(edition.lens or 'everybody')}-{edition.id[:6]}"
             html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
             html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
@@ -72,7 +80,7 @@ class Proofs:
         index.write_text(page(editions=entries), "utf-8")
         return [index, *sorted(files)]
 
-    def _values(self, edition: Edition, to: str) -> dict[str, str]:
+    def _values(self, edition: str, to: str) -> dict[str, str]:
         now = datetime.now(UTC)
         return self.stamper.values(
             TEST,
@@ -81,5 +89,5 @@ class Proofs:
             consent_at=now,
             consent_source="preview",
             created_at=now,
-            tokens=self.stamper.keyring.test_tokens(edition.id),
+            tokens=self.stamper.keyring.test_tokens(edition),
         )

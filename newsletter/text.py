@@ -67,3 +67,9 @@ def listed(names: Iterable[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def masked(address: str) -> str:
+    """`a***@example.com`: who it is can't be read off a log, which server it was can."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}***@{domain}"

@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from newsletter.audience import AddressError as _AddressError
 from newsletter.audience import (
     Group,
@@ -43,23 +45,35 @@ from newsletter.briefs import (
     read_brief,
     read_text,
 )
-from newsletter.config import Settings, load
+from newsletter.config import TRANSPORT_PLUGINS, Settings, load
 from newsletter.db import Database
+from newsletter.db.schema import edition, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
     ArchivePage,
+    Arm,
     Engine,
     Envelope,
+    Fence,
+    Options,
     OutboxTransport,
     Plan,
     PlannedEdition,
     Planner,
     Progress,
     Recipient,
+    Stop,
     Transport,
+    Unreachable,
     approve,
     audit_issue,
+    cancel,
+    mailings_of,
+    pause,
+    refuse_tampered,
     regular_mailing,
+    resolve_uncertain,
+    resume,
     status_issue,
     store_editions,
     to_header,
@@ -74,7 +88,13 @@ from newsletter.editions import (
     what_multiplies,
 )
 from newsletter.editions import Envelope as MailHeaders
-from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
+from newsletter.errors import (
+    ConfigError,
+    InputError,
+    NotFoundError,
+    RefusedError,
+    TransportError,
+)
 from newsletter.files import replace_file
 from newsletter.findings import Finding, blocking
 from newsletter.issues import (
@@ -95,7 +115,7 @@ from newsletter.reports import issue_report
 from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
-TRANSPORTS = ("outbox",)
+TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +186,7 @@ class Workspace:
             reply_to=sender.reply_to,
             list_name=publication.name,
             base_url=publication.base_url,
+            unsubscribe=sender.unsubscribe or "",
         )
         return Renderer(self.templates, headers)
 
@@ -192,7 +213,8 @@ class Workspace:
 
     @cached_property
     def stamper(self) -> Stamper:
-        return Stamper(self.keyring, self.settings.publication.zone)
+        settings = self.settings
+        return Stamper(self.keyring, settings.publication.zone, settings.sender.bounce_address)
 
     @cached_property
     def proofs(self) -> Proofs:
@@ -210,10 +232,42 @@ class Workspace:
     def transport(self, name: str | None = None) -> Transport:
         """A way out by name; the publication's default if None."""
         name = name or self.settings.transports.default
-        if name not in TRANSPORTS:
-            hint = did_you_mean(name, TRANSPORTS) or f" There are: {', '.join(TRANSPORTS)}."
+        ways = self.settings.transports
+        if name == "outbox":
+            return OutboxTransport(self.root / ways.outbox.path)
+        if name == "faulty":
+            from newsletter.delivery.transports.faulty import FaultyTransport
+
+            return FaultyTransport(ways.faulty, self.root)
+        if name == "smtp":
+            from newsletter.delivery.transports.smtp import SmtpTransport
+
+            return SmtpTransport(ways.smtp, self.root)
+        if name == "sendgrid":
+            from newsletter.delivery.transports.sendgrid import SendGridTransport
+
+            sender = self.settings.sender
+            return SendGridTransport(
+                ways.sendgrid,
+                sender_email=sender.email,
+                sender_name=sender.name or self.settings.publication.name,
+                reply_to=sender.reply_to,
+            )
+        return self._plugin(name)
+
+    def _plugin(self, name: str) -> Transport:
+        """A way out that somebody else wrote; see docs/adding-a-transport.md."""
+        from importlib.metadata import entry_points
+
+        plugins = entry_points(group=TRANSPORT_PLUGINS)
+        if name not in plugins.names:
+            known = [*TRANSPORTS, *plugins.names]
+            hint = did_you_mean(name, known) or f" There are: {', '.join(known)}."
             raise ConfigError(f'there is no transport "{name}".{hint}')
-        return OutboxTransport(self.root / self.settings.transports.outbox.path)
+        make = plugins[name].load()
+        options = (self.settings.transports.model_extra or {}).get(name, {})
+        made: Transport = make(options, self.root)
+        return made
 
     # -- briefs ----------------------------------------------------------------------------------
 
@@ -391,12 +445,16 @@ class Workspace:
     def composer(self, issue: Issue) -> Composer:
         return Composer(issue, self.settings, self.names, self.templates.fingerprint)
 
-    def editions(self, issue: Issue, readers: Sequence[tuple[str, ...]]) -> list[PlannedEdition]:
-        """The editions for these sets of segments, each rendered once, sets that share one joined."""
+    def editions(
+        self, issue: Issue, readers: Sequence[tuple[str, ...]], *, arms: Sequence[str] = ("",)
+    ) -> list[PlannedEdition]:
+        """The editions for these sets of segments in these arms of the split test, each rendered
+        once, sets that share one joined."""
         composer = self.composer(issue)
         shared: dict[Signature, list[tuple[str, ...]]] = {}
-        for reader in readers:
-            shared.setdefault(composer.signature(reader), []).append(reader)
+        for arm in arms:
+            for reader in readers:
+                shared.setdefault(composer.signature(reader, arm=arm), []).append(reader)
         if len(shared) > MOST_EDITIONS:
             raise RefusedError(
                 f"{len(shared)} editions would come of this, {MOST_EDITIONS} is the most. "
@@ -404,7 +462,9 @@ class Workspace:
                 "Join segments, or give fewer actions or texts of their own"
             )
         return [
-            PlannedEdition(self.renderer.edition(composer, sets[0], signature), tuple(sets))
+            PlannedEdition(
+                self.renderer.edition(composer, sets[0], signature), tuple(sets), signature.arm
+            )
             for signature, sets in shared.items()
         ]
 
@@ -450,7 +510,9 @@ class Workspace:
 
     def fingerprint(self, issue: Issue) -> str:
         """A hash over what a plan is made from: the issue's files, templates, segments, settings."""
-        settings = self.settings.model_dump(mode="json", exclude={"database", "transports"})
+        settings = self.settings.model_dump(
+            mode="json", exclude={"database", "transports", "sending"}
+        )
         segments = [
             [one.key, one.name, one.priority, one.rule.text if one.rule else None]
             for one in self.segments
@@ -465,12 +527,41 @@ class Workspace:
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def plan(self, issue: str, *, transport: str | None = None) -> Plan:
-        """Render the editions and freeze who gets which. Raises RefusedError on blocking findings."""
+    def plan(
+        self,
+        issue: str,
+        *,
+        transport: str | None = None,
+        kind: str = "issue",
+        to: str | None = None,
+        exclude: str | None = None,
+        send_at: datetime | None = None,
+        not_after: datetime | None = None,
+        canary: float = 0.0,
+    ) -> Plan:
+        """Render the editions and freeze who gets which.
+
+        `to` and `exclude` are segment rules, `canary` a share from 0 to 1. Raises RefusedError on
+        blocking findings, RuleError for a rule that can't be read.
+        """
         self.load_events()
         loaded = self.issue(issue)
         name = transport or self.settings.transports.default
         self.transport(name).close()  # an unknown name is refused before any work
+        if send_at and not_after and not_after <= send_at:
+            raise InputError("--not-after must be later than --at")
+        if kind == "missed":
+            self._refuse_unsent(issue)
+        split = loaded.manifest.split
+        options = Options(
+            to=Rule(to, self.settings.fields) if to is not None else None,
+            exclude=Rule(exclude, self.settings.fields) if exclude is not None else None,
+            send_at=send_at,
+            not_after=not_after,
+            canary=canary,
+            arms=tuple(Arm(arm, share) for arm, share in split.shares),
+            seed=split.seed,
+        )
         groups = self.groups()
         findings = check_issue(loaded, self.segments, groups)
         if blocking(findings):
@@ -478,7 +569,11 @@ class Workspace:
             others = sum(finding.blocks for finding in findings) - 1
             more = f" (and {others} more; see: newsletter issue check {issue})" if others else ""
             raise RefusedError(f"{first.message}{more}", file=first.file, line=first.line)
-        planned = self.editions(loaded, [group.segments for group in groups])
+        planned = self.editions(
+            loaded,
+            [group.segments for group in groups],
+            arms=[arm.name for arm in options.arms] or [""],
+        )
         index = f"{self.settings.publication.base_url}/issues/"
         composer = self.composer(loaded)
         page = ArchivePage(
@@ -499,17 +594,54 @@ class Workspace:
             page=page,
             transport=name,
             fingerprint=self.fingerprint(loaded),
+            kind=kind,
+            options=options,
         )
+
+    def _refuse_unsent(self, issue: str) -> None:
+        with self.database.read() as connection:
+            rows = mailings_of(connection, issue)
+        if all(row.started_at is None for row in rows):
+            raise RefusedError(
+                f"issue {issue} was not sent yet, so nobody missed it: newsletter send plan {issue}"
+            )
+
+    def check_plan(self, issue: str) -> None:
+        """Let the provider validate one message of each edition of the newest plan; nothing is
+        delivered. Raises RefusedError for a transport that can't, TransportError when it refuses."""
+        with self.database.read() as connection:
+            row = regular_mailing(connection, issue)
+            editions = connection.execute(
+                sa.select(edition)
+                .join(mailing_edition, mailing_edition.c.edition == edition.c.id)
+                .where(mailing_edition.c.mailing == row.id)
+            ).all()
+        transport = self.transport(row.transport)
+        try:
+            validate = getattr(transport, "validate", None)
+            if validate is None:
+                raise RefusedError(f"the transport {row.transport} can't check a plan beforehand")
+            transport.check()
+            for one in editions:
+                validate(self.proofs.message(one, self.settings.sender.email))
+        finally:
+            transport.close()
 
     def approve(self, issue: str, *, plan: str | None = None) -> str:
         """Approve the plan of an issue; returns its hash."""
         return approve(self.database, issue, plan=plan, actor=self.actor)
 
     def start(
-        self, issue: str, *, progress: Callable[[Progress], None] | None = None
+        self,
+        issue: str,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
     ) -> dict[str, Any]:
         """Send the approved mailing of an issue; returns its status. Calling it again sends nothing
-        twice. Raises RefusedError when files, templates or rules differ from the approved ones."""
+        twice. Waits for the time of a scheduled one, and until temporary failures are tried again;
+        `stop` ends it early. Raises RefusedError when files, templates, rules or the plan's rows
+        differ from the approved ones."""
         self.load_events()
         with self.database.read() as connection:
             row = regular_mailing(connection, issue)
@@ -517,9 +649,16 @@ class Workspace:
             raise RefusedError(
                 f"the plan of {issue} is not approved; look at it, then: newsletter send approve {issue}"
             )
+        if row.state in ("paused", "held"):
+            why = f" ({row.note})" if row.note else ""
+            raise RefusedError(
+                f"the mailing of {issue} is {row.state}{why}; let it go on with: "
+                f"newsletter send resume {issue}"
+            )
         if row.state == "approved":
             self._refuse_changed(issue, row.fingerprint)
-            if not sum(self.status(issue)["states"].values()):
+            refuse_tampered(self.database, row.id)
+            if not sum(self.status(issue)["mailings"][-1]["states"].values()):
                 raise RefusedError(f"the plan of {issue} has nobody to mail")
         if row.state in ("approved", "running"):
             transport = self.transport(row.transport)
@@ -527,15 +666,38 @@ class Workspace:
                 self.database,
                 transport,
                 self._stamp,
+                settings=self.settings.sending,
                 consent_required=self.consent_required,
                 actor=self.actor,
+                fence=self.fence,
                 progress=progress,
+                stop=stop,
             )
             try:
                 engine.run(row.id)
             finally:
                 transport.close()
         return self.status(issue)
+
+    @property
+    def fence(self) -> Fence:
+        return Fence(self.root)
+
+    def pause(self, issue: str) -> str:
+        """Ask a running send to wait; returns the state."""
+        return pause(self.database, issue, actor=self.actor)
+
+    def resume(self, issue: str, *, i_know: bool = False) -> tuple[str, bool]:
+        """Let a paused or held mailing go on; returns its state, and whether a process is at it."""
+        return resume(self.database, issue, fence=self.fence, i_know=i_know, actor=self.actor)
+
+    def cancel(self, issue: str) -> int:
+        """Take back what has not left; returns how many messages."""
+        return cancel(self.database, issue, actor=self.actor)
+
+    def resolve(self, issue: str, *, resend: bool) -> int:
+        """Decide about deliveries in doubt; returns how many."""
+        return resolve_uncertain(self.database, issue, resend=resend, actor=self.actor)
 
     def sends_early(self, issue: str) -> str | None:
         """What to say when an issue is sent by hand before the time that its manifest names."""
@@ -558,8 +720,8 @@ class Workspace:
                 f"Plan and approve it again: newsletter send plan {issue}"
             )
 
-    def _stamp(self, mailing: int, recipient: Recipient) -> dict[str, str]:
-        return self.stamper.values(
+    def _stamp(self, mailing: int, recipient: Recipient) -> tuple[dict[str, str], str]:
+        values = self.stamper.values(
             mailing,
             recipient.n,
             to=to_header(recipient.name, recipient.address),
@@ -567,9 +729,16 @@ class Workspace:
             consent_source=recipient.consent_source,
             created_at=recipient.created_at,
         )
+        return values, self.stamper.sender(values["bounce"])
 
     def send_test(
-        self, issue: str, to: str, *, segments: Sequence[str] = (), email: str | None = None
+        self,
+        issue: str,
+        to: str,
+        *,
+        segments: Sequence[str] = (),
+        email: str | None = None,
+        transport_name: str | None = None,
     ) -> Envelope:
         """Send one edition to `to`, for looking at: nothing is counted, nobody is unsubscribed."""
         try:
@@ -587,18 +756,34 @@ class Workspace:
         with self.database.write() as connection:
             store_editions(connection, [edition], datetime.now(UTC))
         envelope = self.proofs.message(edition, address.mailbox)
-        transport = self.transport()
+        transport = self.transport(transport_name)
+        lane = transport.lane()
         try:
             transport.check()
-            outcome = transport.send([envelope])[0]
+            outcome = next(iter(lane.send([envelope])))
+        except Unreachable as error:
+            raise TransportError(str(error)) from error
         finally:
+            lane.close()
             transport.close()
         if outcome.state != "accepted":
             raise RefusedError(f"{to} was not taken: {outcome.code} {outcome.answer}".strip())
         return envelope
 
-    def status(self, issue: str) -> dict[str, Any]:
-        return status_issue(self.database, issue)
+    def signing_notes(self, transport: str | None = None) -> list[str]:
+        """What to say when nobody signs our mail with DKIM, as far as we can know."""
+        name = transport or self.settings.transports.default
+        if name != "smtp" or self.settings.transports.smtp.dkim:
+            return []
+        domain = self.settings.sender.domain
+        note = (
+            "we do not sign with DKIM (transports.smtp.dkim). Receivers want a signature of "
+            f"{domain}: make sure that the mail server signs"
+        )
+        return [note]
+
+    def status(self, issue: str, *, domains: bool = False) -> dict[str, Any]:
+        return status_issue(self.database, issue, domains=domains)
 
     def audit(self, issue: str) -> dict[str, Any]:
         return audit_issue(self.database, issue)

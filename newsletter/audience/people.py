@@ -37,7 +37,9 @@ class Subscriber:
     consent_source: str
 
 
-def why_not(*, now: datetime, consent_required: bool) -> sa.ColumnElement[str | None]:
+def why_not(
+    *, now: datetime | sa.ColumnElement[datetime], consent_required: bool
+) -> sa.ColumnElement[str | None]:
     """SQL over `subscriber`: the reason why a person may not be mailed now, or NULL when they may."""
     suppressed = (
         sa.exists()
@@ -56,7 +58,7 @@ def why_not(*, now: datetime, consent_required: bool) -> sa.ColumnElement[str | 
     return sa.case(*cases, else_=sa.null())
 
 
-def suppression_holds(now: datetime) -> sa.ColumnElement[bool]:
+def suppression_holds(now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """SQL over `suppression`: whether it is still in force."""
     return sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now)
 

@@ -250,7 +250,7 @@ class _Mail:
             for image in document.iter("img")
             if "/o/" in str(image.get("src"))
         )
-        self.unsubscribe_url = message["List-Unsubscribe"].strip("<>")
+        self.unsubscribe_url = message["List-Unsubscribe"].split(",")[0].strip("<>")
 
 
 @contextmanager

@@ -51,8 +51,9 @@ class _Commands(click.Group):
     default=Path(),
     help="The publication's folder; the current one by default.",
 )
+@click.option("--verbose", "-v", is_flag=True, help="Every change of a delivery, on stderr.")
 @click.pass_context
-def cli(ctx: click.Context, workspace: Path) -> None:
+def cli(ctx: click.Context, workspace: Path, verbose: bool) -> None:
     """Briefs become a weekly issue; every audience gets its own "Do this week".
 
     \b
@@ -66,6 +67,11 @@ def cli(ctx: click.Context, workspace: Path) -> None:
       newsletter report 2026-W48          what came back
     """
     ctx.obj = workspace
+    if verbose:
+        import logging
+
+        logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+        logging.getLogger("newsletter").setLevel(logging.DEBUG)
 
 
 def main() -> None:

@@ -130,6 +130,10 @@ mailing = sa.Table(
     _column("approved_by", sa.Text, nullable=True),
     _column("started_at", UTCTime, nullable=True),
     _column("finished_at", UTCTime, nullable=True),
+    _column("send_at", UTCTime, nullable=True),  # not before; none means by hand
+    _column("options", Json, server_default="{}"),  # what the plan was asked for, in its hash
+    _column("note", sa.Text, nullable=True),  # why it is paused, held or cancelled, as a sentence
+    _column("canary_until", UTCTime, nullable=True),  # the canary is out; the rest waits till then
     sqlite_autoincrement=True,  # a number is never given twice, even after a plan was replaced
 )
 
@@ -202,16 +206,32 @@ delivery = sa.Table(
     _column("segments", sa.BigInteger),  # bit i: member of mailing.segments[i] when planned
     _column("state", sa.Text),
     _column("owner", sa.Text, nullable=True),
-    _column("lease_until", UTCTime, nullable=True),
     _column("attempts", sa.Integer, server_default="0"),
-    _column("next_at", UTCTime, nullable=True),  # of a deferred one
+    _column("next_at", UTCTime, nullable=True),  # when to try again; of deferred and uncertain ones
     _column("reason", sa.Text, nullable=True),  # of skipped and rejected ones
     _column("code", sa.Text, nullable=True),  # what the other side answered
     _column("answer", sa.Text, nullable=True),
     _column("handed_at", UTCTime, nullable=True),
     _column("settled_at", UTCTime, nullable=True),
+    _column("expires_at", UTCTime, nullable=True),  # after the first failure: tried until then
+    _column("arm", sa.Text, nullable=True),  # of a split test
     sa.UniqueConstraint("mailing", "subscriber_id"),
+    sa.Index(  # few rows at any time: those that wait for another attempt
+        "ix_delivery_again",
+        "mailing",
+        "next_at",
+        sqlite_where=sa.text("next_at IS NOT NULL"),
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,  # rows lie in the order in which they are claimed
+)
+
+lease = sa.Table(  # who has rows of a mailing in hand, and until when nobody else may take them
+    "lease",
+    metadata,
+    _column("owner", sa.Text, primary_key=True),
+    _column("mailing", Id, index=True),
+    _column("until", UTCTime),
 )
 
 event = sa.Table(

@@ -3,20 +3,28 @@
 Knows editions as bytes with slots; knows no HTML and no briefs.
 """
 
-from newsletter.delivery.engine import Engine, Progress, Stamp, fill_message, to_header
+from newsletter.delivery.engine import Engine, Progress, Stamp, Stop, letter, to_header
+from newsletter.delivery.fence import Fence
 from newsletter.delivery.ledger import STATES, Recipient, mailing_row
 from newsletter.delivery.mailings import (
     Audit,
     approve,
     audit_issue,
     audit_mailing,
+    cancel,
+    pause,
+    refuse_tampered,
     regular_mailing,
+    resolve_uncertain,
+    resume,
     status_issue,
 )
 from newsletter.delivery.plan import (
     MOST_EDITIONS,
     ArchivePage,
+    Arm,
     EditionLine,
+    Options,
     Plan,
     PlannedEdition,
     Planner,
@@ -24,16 +32,30 @@ from newsletter.delivery.plan import (
     mailings_of,
     store_editions,
 )
-from newsletter.delivery.transports import Envelope, OutboxTransport, Outcome, Transport
+from newsletter.delivery.transports import (
+    Envelope,
+    Lane,
+    Letter,
+    OutboxTransport,
+    Outcome,
+    Transport,
+    UnmakeableError,
+    Unreachable,
+)
 
 __all__ = [
     "MOST_EDITIONS",
     "STATES",
     "ArchivePage",
+    "Arm",
     "Audit",
     "EditionLine",
     "Engine",
     "Envelope",
+    "Fence",
+    "Lane",
+    "Letter",
+    "Options",
     "OutboxTransport",
     "Outcome",
     "Plan",
@@ -42,15 +64,23 @@ __all__ = [
     "Progress",
     "Recipient",
     "Stamp",
+    "Stop",
     "Transport",
+    "UnmakeableError",
+    "Unreachable",
     "approve",
     "audit_issue",
     "audit_mailing",
-    "fill_message",
+    "cancel",
+    "letter",
     "load_plan",
     "mailing_row",
     "mailings_of",
+    "pause",
+    "refuse_tampered",
     "regular_mailing",
+    "resolve_uncertain",
+    "resume",
     "status_issue",
     "store_editions",
     "to_header",

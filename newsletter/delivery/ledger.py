@@ -6,16 +6,17 @@ nothing. The whole table of states is design §5.5; this file is the only one th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from newsletter.audience import why_not
-from newsletter.db.schema import delivery, mailing, mailing_edition, subscriber
-from newsletter.delivery.transports import Outcome
+from newsletter.db.schema import UTCTime, delivery, lease, mailing, mailing_edition, subscriber
+from newsletter.delivery.retries import Retries
+from newsletter.delivery.transports import InDoubt, Outcome
 from newsletter.errors import NotFoundError
 
 STATES = (
@@ -29,8 +30,10 @@ STATES = (
     "skipped",
     "cancelled",
 )
-LEASE = timedelta(minutes=15)  #: far longer than a batch takes; after it an owner counts as dead
 OPEN = ("planned", "claimed", "handed", "deferred")  #: a finished mailing has none of these
+LEASE = timedelta(minutes=15)  #: of an owner; renewed while it lives
+EXPIRED, REFUSED = "expired", "refused"  #: why a delivery is rejected
+CLAIM = 1000  #: rows that are claimed at a time: no message can be lost or doubled by them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,80 +43,43 @@ class Recipient:
     n: int
     edition: int  #: mailing_edition.n
     address: str  #: local part as written, domain as IDNA
+    domain: str
     name: str
     consent_at: datetime | None
     consent_source: str
     created_at: datetime
+    attempts: int  #: this one among them
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class LeftBehind:
-    """What an owner had in hand when it was last seen."""
+class Claim:
+    """A row that is reserved, before anybody looks at the person."""
 
-    owner: str
-    numbers: list[int]
-    lease_until: datetime | None
+    n: int
+    edition: int
+    domain: str
 
 
 class Ledger:
-    """The rows of one mailing."""
+    """The rows of one mailing, for one owner.
 
-    def __init__(self, mailing_id: int, owner: str) -> None:
-        """`owner` names this process: its rows are its own while it lives."""
+    The statements are built once: building one costs more than executing it, and a turn of the
+    engine is a millisecond.
+    """
+
+    def __init__(self, mailing_id: int, owner: str, *, consent_required: bool) -> None:
+        """`owner` names this process: its rows are its own while its lease runs."""
         self.mailing = mailing_id
         self.owner = owner
         self._row = delivery.c.mailing == mailing_id
-
-    def settle(self, connection: sa.Connection, outcomes: Sequence[Outcome], now: datetime) -> None:
-        """Write down what became of messages that this owner had handed over."""
-        if not outcomes:
-            return
-        statement = (
-            delivery.update()
-            .where(
-                self._row,
-                delivery.c.n == sa.bindparam("row"),
-                delivery.c.state == "handed",
-                delivery.c.owner == self.owner,
-            )
-            .values(
-                state=sa.bindparam("to"),
-                code=sa.bindparam("with_code"),
-                answer=sa.bindparam("with_answer"),
-                settled_at=now,
-                owner=None,
-            )
-        )
-        connection.execute(
-            statement,
-            [
-                {
-                    "row": outcome.n,
-                    "to": outcome.state,
-                    "with_code": outcome.code or None,
-                    "with_answer": outcome.answer or None,
-                }
-                for outcome in outcomes
-            ],
-        )
-
-    def hand_out(
-        self,
-        connection: sa.Connection,
-        *,
-        after: int,
-        most: int,
-        now: datetime,
-        consent_required: bool,
-    ) -> tuple[list[Recipient], int]:
-        """The next recipients, marked `handed`, and the last number looked at.
-
-        Each person is looked at again: who may no longer be mailed becomes `skipped`.
-        """
-        rows = connection.execute(
+        now = sa.bindparam("now", type_=UTCTime)
+        self._people = (
             sa.select(
                 delivery.c.n,
                 delivery.c.edition,
+                delivery.c.attempts,
+                delivery.c.expires_at,
                 subscriber.c.address,
                 subscriber.c.domain,
                 subscriber.c.name,
@@ -126,91 +92,317 @@ class Ledger:
             .select_from(
                 delivery.outerjoin(subscriber, subscriber.c.id == delivery.c.subscriber_id)
             )
-            .where(self._row, delivery.c.n > after, delivery.c.state == "planned")
+            .where(self._row, delivery.c.n.in_(sa.bindparam("rows", expanding=True)), *self._mine())
             .order_by(delivery.c.n)
-            .limit(most)
-            # on PostgreSQL two processes take different rows; SQLite has one writer anyway
+            .with_for_update(of=delivery)
+        )
+        self._hand = (
+            delivery.update()
+            .where(self._row, delivery.c.n.in_(sa.bindparam("rows", expanding=True)), *self._mine())
+            .values(state="handed", handed_at=now, attempts=delivery.c.attempts + 1)
+        )
+        self._skip = (
+            delivery.update()
+            .where(self._row, delivery.c.n == sa.bindparam("row"), *self._mine())
+            .values(state="skipped", reason=sa.bindparam("why"), settled_at=now, owner=None)
+        )
+        self._settle = (
+            delivery.update()
+            .where(
+                self._row,
+                delivery.c.n == sa.bindparam("row"),
+                delivery.c.state == "handed",
+                delivery.c.owner == owner,
+            )
+            .values(
+                state=sa.bindparam("to"),
+                code=sa.bindparam("with_code"),
+                answer=sa.bindparam("with_answer"),
+                settled_at=sa.bindparam("now", type_=UTCTime),
+                owner=None,
+            )
+        )
+        self._settle_again = self._settle.values(
+            reason=sa.bindparam("why"),
+            next_at=sa.bindparam("again", type_=UTCTime),
+            expires_at=sa.bindparam("until", type_=UTCTime),
+        )
+
+    def _mine(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return delivery.c.state == "claimed", delivery.c.owner == self.owner
+
+    # -- leases ----------------------------------------------------------------------------------
+
+    def renew(self, connection: sa.Connection, now: datetime) -> bool:
+        """Keep this owner's lease, or take it; False when somebody took it away meanwhile."""
+        done = connection.execute(
+            lease.update().where(lease.c.owner == self.owner).values(until=now + LEASE)
+        )
+        return bool(done.rowcount)
+
+    def begin(self, connection: sa.Connection, now: datetime) -> None:
+        connection.execute(
+            lease.insert(),
+            {"owner": self.owner, "mailing": self.mailing, "until": now + LEASE},
+        )
+
+    def leave(self, connection: sa.Connection) -> None:
+        """Give back what was claimed and not sent, and the lease."""
+        connection.execute(
+            delivery.update().where(self._row, *self._mine()).values(state="planned", owner=None)
+        )
+        connection.execute(lease.delete().where(lease.c.owner == self.owner))
+
+    # -- the way of a row ------------------------------------------------------------------------
+
+    def claim(
+        self, connection: sa.Connection, *, after: int, only: sa.ColumnElement[bool] | None
+    ) -> list[Claim]:
+        """The next planned rows, reserved for this owner. `only` narrows them (a canary)."""
+        where = [self._row, delivery.c.n > after, delivery.c.state == "planned"]
+        if only is not None:
+            where.append(only)
+        return self._claim(connection, where, delivery.c.n)
+
+    def claim_due(self, connection: sa.Connection, now: datetime) -> list[Claim]:
+        """Rows whose next attempt is due."""
+        where = [
+            self._row,
+            delivery.c.next_at <= now,
+            delivery.c.state.in_(("deferred", "uncertain")),
+        ]
+        return self._claim(connection, where, delivery.c.next_at)
+
+    def _claim(
+        self,
+        connection: sa.Connection,
+        where: Sequence[sa.ColumnElement[bool]],
+        order: sa.ColumnElement[Any],
+    ) -> list[Claim]:
+        rows = connection.execute(
+            sa.select(delivery.c.n, delivery.c.edition, subscriber.c.domain)
+            .select_from(
+                delivery.outerjoin(subscriber, subscriber.c.id == delivery.c.subscriber_id)
+            )
+            .where(*where)
+            .order_by(order)
+            .limit(CLAIM)
+            # on PostgreSQL two owners take different rows; SQLite has one writer anyway
             .with_for_update(skip_locked=True, of=delivery)
         ).all()
-        skipped = [
-            {"row": row.n, "why": "erased" if row.id is None else row.why_not}
-            for row in rows
-            if row.id is None or row.why_not
-        ]
-        going = [row for row in rows if row.id is not None and not row.why_not]
+        if not rows:
+            return []
+        connection.execute(
+            delivery.update()
+            .where(self._row, delivery.c.n.in_([row.n for row in rows]))
+            .values(state="claimed", owner=self.owner, next_at=None)
+        )
+        return [Claim(row.n, row.edition, row.domain or "") for row in rows]
+
+    def expire(self, connection: sa.Connection, now: datetime) -> int:
+        """Reject the deferred ones whose time to try again is over; returns how many."""
+        done = connection.execute(
+            delivery.update()
+            .where(
+                self._row,
+                delivery.c.next_at.is_not(None),
+                delivery.c.expires_at <= now,
+                delivery.c.state == "deferred",
+            )
+            .values(state="rejected", reason=EXPIRED, settled_at=now, next_at=None)
+        )
+        return done.rowcount
+
+    def next_attempt(self, connection: sa.Connection) -> datetime | None:
+        """When the next row is due, None when none waits."""
+        due: datetime | None = connection.scalar(
+            sa.select(sa.func.min(delivery.c.next_at)).where(
+                self._row, delivery.c.next_at.is_not(None)
+            )
+        )
+        return due
+
+    def hand_out(
+        self, connection: sa.Connection, rows: Sequence[int], now: datetime
+    ) -> tuple[list[Recipient], dict[int, str]]:
+        """Mark claimed rows `handed`; returns them, and the reasons of those that became `skipped`.
+
+        Each person is looked at again: who may no longer be mailed is skipped.
+        """
+        found = connection.execute(self._people, {"rows": _padded(rows), "now": now}).all()
+        skipped: dict[int, str] = {}
+        going: list[Recipient] = []
+        for row in found:
+            why = "erased" if row.id is None else row.why_not
+            if why:
+                skipped[row.n] = why
+                continue
+            domain = row.domain
+            going.append(
+                Recipient(
+                    n=row.n,
+                    edition=row.edition,
+                    address=f"{row.address.rpartition('@')[0]}@{domain}",
+                    domain=domain,
+                    name=row.name,
+                    consent_at=row.consent_at,
+                    consent_source=row.consent_source,
+                    created_at=row.created_at,
+                    attempts=row.attempts + 1,
+                    expires_at=row.expires_at,
+                )
+            )
         if skipped:
             connection.execute(
-                delivery.update()
-                .where(
-                    self._row,
-                    delivery.c.n == sa.bindparam("row"),
-                    delivery.c.state == "planned",
-                )
-                .values(state="skipped", reason=sa.bindparam("why"), settled_at=now),
-                skipped,
+                self._skip, [{"row": n, "why": why, "now": now} for n, why in skipped.items()]
             )
         if going:
-            handed = (
+            mine = [one.n for one in going]
+            done = connection.execute(self._hand, {"rows": _padded(mine), "now": now})
+            if done.rowcount != len(going):  # the lock was ours: this can't be
+                raise RuntimeError(f"{done.rowcount} of {len(going)} rows could be handed out")
+        return going, skipped
+
+    def settle(
+        self,
+        connection: sa.Connection,
+        outcomes: Sequence[tuple[Recipient, Outcome]],
+        now: datetime,
+        *,
+        retries: Retries,
+        in_doubt: InDoubt,
+    ) -> list[Outcome]:
+        """Write down what became of messages that this owner had handed over; returns the outcomes
+        as they were written: a `deferred` one whose time is over is `rejected`."""
+        final: list[dict[str, Any]] = []
+        again: list[dict[str, Any]] = []
+        unsent: list[int] = []
+        written: list[Outcome] = []
+        for recipient, outcome in outcomes:
+            row = {
+                "row": outcome.n,
+                "to": outcome.state,
+                "with_code": outcome.code or None,
+                "with_answer": outcome.answer[:500] or None,
+                "now": now,
+            }
+            if outcome.state == "accepted":
+                final.append(row)
+            elif outcome.state == "unsent":
+                unsent.append(outcome.n)
+            else:
+                verdict = retries.after(outcome.state, recipient, now, in_doubt=in_doubt)
+                outcome = replace(outcome, state=verdict.state)  # noqa: PLW2901
+                again.append(
+                    row
+                    | {
+                        "to": verdict.state,
+                        "why": verdict.reason,
+                        "again": verdict.next_at,
+                        "until": verdict.expires_at,
+                    }
+                )
+            written.append(outcome)
+        if final:
+            connection.execute(self._settle, final)
+        if again:
+            connection.execute(self._settle_again, again)
+        if unsent:
+            connection.execute(
                 delivery.update()
                 .where(
                     self._row,
-                    delivery.c.n.in_([row.n for row in going]),
-                    delivery.c.state == "planned",
+                    delivery.c.n.in_(unsent),
+                    delivery.c.state == "handed",
+                    delivery.c.owner == self.owner,
                 )
-                .values(
-                    state="handed",
-                    owner=self.owner,
-                    lease_until=now + LEASE,
-                    handed_at=now,
-                    attempts=delivery.c.attempts + 1,
-                )
-                .returning(delivery.c.n)
+                .values(state="claimed", attempts=delivery.c.attempts - 1)
             )
-            mine = set(connection.scalars(handed))
-            going = [row for row in going if row.n in mine]  # who changes no row sends nothing
-        recipients = [
-            Recipient(
-                n=row.n,
-                edition=row.edition,
-                address=f"{row.address.rpartition('@')[0]}@{row.domain}",
-                name=row.name,
-                consent_at=row.consent_at,
-                consent_source=row.consent_source,
-                created_at=row.created_at,
-            )
-            for row in going
-        ]
-        return recipients, rows[-1].n if rows else after
+        return written
 
-    def left_behind(self, connection: sa.Connection) -> list[LeftBehind]:
-        """Rows that are `claimed` or `handed`, by their owner, with the last of its leases."""
-        found: dict[str, LeftBehind] = {}
-        for n, owner, lease in connection.execute(
-            sa.select(delivery.c.n, delivery.c.owner, delivery.c.lease_until).where(
-                self._row, delivery.c.state.in_(("claimed", "handed"))
+    # -- what others left ------------------------------------------------------------------------
+
+    def left_behind(self, connection: sa.Connection) -> dict[str, list[int]]:
+        """Delivery numbers that other owners have `handed`, by owner."""
+        found: dict[str, list[int]] = {}
+        for n, owner in connection.execute(
+            sa.select(delivery.c.n, delivery.c.owner).where(
+                self._row, delivery.c.state == "handed", delivery.c.owner != self.owner
             )
         ):
-            left = found.setdefault(owner or "", LeftBehind(owner or "", [], lease))
-            left.numbers.append(n)
-        return list(found.values())
+            found.setdefault(owner, []).append(n)
+        return found
 
-    def recover(
-        self, connection: sa.Connection, owner: str, took: dict[int, bool | None], now: datetime
+    def take_over(
+        self,
+        connection: sa.Connection,
+        owner: str,
+        took: Mapping[int, bool | None],
+        now: datetime,
+        *,
+        in_doubt: InDoubt,
     ) -> None:
-        """Settle a dead owner's rows: taken ones are accepted, untaken ones planned again, and what
-        the transport can't tell is uncertain."""
+        """Settle the rows of an owner that is dead. What was only claimed is planned again; of what
+        was handed, taken ones are accepted, untaken ones planned again, and what the transport
+        can't tell is uncertain: planned again at once if it may be resent."""
+        theirs = self._row & (delivery.c.owner == owner)
+        connection.execute(
+            delivery.update()
+            .where(theirs, delivery.c.state == "claimed")
+            .values(state="planned", owner=None)
+        )
+        by_state: dict[str, list[int]] = {}
         for n, answer in took.items():
-            values: dict[str, Any] = {"state": "planned", "owner": None}
-            if answer is None:
-                values = {"state": "uncertain", "owner": None, "settled_at": now}
-            elif answer:
-                values = {"state": "accepted", "owner": None, "settled_at": now}
-            connection.execute(
-                delivery.update()
-                .where(self._row, delivery.c.n == n, delivery.c.owner == owner)
-                .where(delivery.c.state.in_(("claimed", "handed")))
-                .values(**values)
-            )
+            state = "uncertain" if answer is None else "accepted" if answer else "planned"
+            by_state.setdefault(state, []).append(n)
+        for state, rows in by_state.items():
+            values: dict[str, Any] = {"state": state, "owner": None}
+            if state != "planned":
+                values |= {"settled_at": now, "answer": "the sender was killed"}
+            if state == "uncertain" and in_doubt == "resend":
+                values |= {"next_at": now}
+            for chunk in _chunks(rows):
+                connection.execute(
+                    delivery.update()
+                    .where(theirs, delivery.c.state == "handed", delivery.c.n.in_(chunk))
+                    .values(**values)
+                )
+        connection.execute(lease.delete().where(lease.c.owner == owner))
+
+
+def owners(connection: sa.Connection, mailing_id: int) -> dict[str, datetime]:
+    """Who has a lease on rows of a mailing, and until when."""
+    return dict(
+        tuple(row)
+        for row in connection.execute(
+            sa.select(lease.c.owner, lease.c.until).where(lease.c.mailing == mailing_id)
+        )
+    )
+
+
+def cancel_open(connection: sa.Connection, mailing_id: int, now: datetime) -> int:
+    """Take back every delivery that has not left yet; returns how many."""
+    done = connection.execute(
+        delivery.update()
+        .where(
+            delivery.c.mailing == mailing_id,
+            delivery.c.state.in_(("planned", "claimed", "deferred")),
+        )
+        .values(state="cancelled", owner=None, next_at=None, settled_at=now)
+    )
+    return done.rowcount
+
+
+def resolve(connection: sa.Connection, mailing_id: int, *, resend: bool, now: datetime) -> int:
+    """Decide about the uncertain deliveries: send them again, or let them be; returns how many."""
+    values: dict[str, Any] = {"next_at": None, "owner": None}
+    values |= {"state": "planned"} if resend else {"state": "skipped", "reason": "in_doubt"}
+    done = connection.execute(
+        delivery.update()
+        .where(delivery.c.mailing == mailing_id, delivery.c.state == "uncertain")
+        .values(settled_at=now, **values)
+    )
+    return done.rowcount
 
 
 def state_counts(connection: sa.Connection, mailing_id: int) -> dict[str, int]:
@@ -245,9 +437,57 @@ def edition_counts(connection: sa.Connection, mailing_id: int) -> dict[str, dict
     return counts
 
 
+def domain_counts(
+    connection: sa.Connection, mailing_id: int, most: int = 10
+) -> dict[str, dict[str, int]]:
+    """The same per recipient domain, the largest first."""
+    counts: dict[str, dict[str, int]] = {}
+    for domain, state, number in connection.execute(
+        sa.select(subscriber.c.domain, delivery.c.state, sa.func.count())
+        .join(delivery, delivery.c.subscriber_id == subscriber.c.id)
+        .where(delivery.c.mailing == mailing_id)
+        .group_by(subscriber.c.domain, delivery.c.state)
+    ):
+        counts.setdefault(domain, {})[state] = number
+    largest = sorted(counts, key=lambda domain: -sum(counts[domain].values()))[:most]
+    return {domain: counts[domain] for domain in largest}
+
+
 def mailing_row(connection: sa.Connection, mailing_id: int) -> sa.Row[Any]:
     """Raises NotFoundError."""
     row = connection.execute(sa.select(mailing).where(mailing.c.id == mailing_id)).first()
     if row is None:
         raise NotFoundError(f"there is no mailing {mailing_id}")
     return row
+
+
+def sent_lately(
+    connection: sa.Connection, seconds: float, now: datetime, slots: int = 24
+) -> list[tuple[float, int]]:
+    """What was handed out in the last `seconds`, by any mailing: (seconds ago, how many), oldest
+    first. One pass; for limits that look back further than this run."""
+    edges = [now - timedelta(seconds=seconds * (slots - slot) / slots) for slot in range(slots)]
+    columns = [
+        sa.func.count(sa.case((delivery.c.handed_at > edge, 1))).label(f"since{slot}")
+        for slot, edge in enumerate(edges)
+    ]
+    lately = sa.select(mailing.c.id).where(
+        sa.or_(mailing.c.finished_at.is_(None), mailing.c.finished_at > edges[0]),
+        mailing.c.started_at.is_not(None),
+    )
+    since = connection.execute(sa.select(*columns).where(delivery.c.mailing.in_(lately))).one()
+    later = [*since[1:], 0]
+    return [
+        (seconds * (slots - slot) / slots, before - after)
+        for slot, (before, after) in enumerate(zip(since, later, strict=True))
+        if before > after
+    ]
+
+
+def _padded(rows: Sequence[int]) -> list[int]:
+    """Filled up to a power of two with the last one: few lengths are few statements to prepare."""
+    return [*rows, *[rows[-1]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))]
+
+
+def _chunks(rows: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
+    return (rows[at : at + size] for at in range(0, len(rows), size))

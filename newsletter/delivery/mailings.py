@@ -1,19 +1,34 @@
-"""Mailings from outside: approve, look at, audit. What the command line and the console ask."""
+"""Mailings from outside: approve, pause, resume, cancel, resolve, look at, audit.
+
+What the command line and the console ask. A send that runs in another process reads what is decided
+here within a fraction of a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from newsletter.audience import log
 from newsletter.db import Database
-from newsletter.db.schema import mailing
-from newsletter.delivery.ledger import OPEN, STATES, edition_counts, state_counts
-from newsletter.delivery.plan import exclusions, load_plan, mailings_of
+from newsletter.db.schema import delivery, mailing
+from newsletter.delivery.canary import lift_canary
+from newsletter.delivery.fence import Fence
+from newsletter.delivery.ledger import (
+    OPEN,
+    STATES,
+    cancel_open,
+    domain_counts,
+    edition_counts,
+    owners,
+    resolve,
+    state_counts,
+)
+from newsletter.delivery.plan import exclusions, load_plan, mailings_of, plan_hash
 from newsletter.errors import RefusedError
 
 
@@ -88,6 +103,120 @@ def approve(database: Database, issue: str, *, plan: str | None, actor: str) -> 
         return str(row.plan)
 
 
+def refuse_tampered(database: Database, mailing_id: int) -> None:
+    """Compute the hash of an approved plan again. Raises RefusedError when the rows give another."""
+    with database.read() as connection:
+        approved = connection.scalar(sa.select(mailing.c.plan).where(mailing.c.id == mailing_id))
+        found = plan_hash(connection, mailing_id)
+    if found != approved:
+        raise RefusedError(
+            f"what the database holds of mailing {mailing_id} is not the plan that was approved "
+            f"({approved}, now {found}). Plan and approve it again"
+        )
+
+
+def pause(database: Database, issue: str, *, actor: str) -> str:
+    """Ask the send of an issue to wait; returns the mailing's state."""
+    with database.write() as connection:
+        row = regular_mailing(connection, issue)
+        if row.state == "paused":
+            return "paused"
+        if row.state != "running":
+            raise RefusedError(
+                f"the mailing of {issue} is {row.state}; only a running one can pause"
+            )
+        _change(connection, row.id, actor, "pause", state="paused", note=f"by {actor}")
+        return "paused"
+
+
+def resume(
+    database: Database, issue: str, *, fence: Fence, i_know: bool, actor: str
+) -> tuple[str, bool]:
+    """Let a paused or held mailing go on; returns its state, and whether a process is at it.
+
+    `i_know` lifts the fence for this place, and a time that has passed. Raises RefusedError where
+    that is needed.
+    """
+    now = datetime.now(UTC)
+    with database.write() as connection:
+        row = regular_mailing(connection, issue)
+        if row.state in ("running", "approved") and not i_know:
+            return row.state, bool(owners(connection, row.id))
+        if row.state not in ("paused", "held", "running", "approved"):
+            raise RefusedError(f"the mailing of {issue} is {row.state}; there is nothing to resume")
+        if breach := fence.breach(connection):
+            if not i_know:
+                raise RefusedError(
+                    f"{breach}. If this place should send {issue}, and no other one does: "
+                    f"newsletter send resume {issue} --i-know"
+                )
+            fence.lift(connection)
+        values: dict[str, Any] = {"note": None}
+        values["state"] = "running" if row.started_at else "approved"
+        late = row.options.get("not_after")
+        if late and datetime.fromisoformat(late) < now:
+            if not i_know:
+                raise RefusedError(
+                    f"{row.note or 'it is too late'}. To send it all the same: "
+                    f"newsletter send resume {issue} --i-know"
+                )
+            values["options"] = {k: v for k, v in row.options.items() if k != "not_after"}
+        if row.state == "held" and row.canary_until is not None:
+            lift_canary(connection, row.id)
+        _change(connection, row.id, actor, "resume", i_know=i_know, **values)
+        if "options" in values:  # the approval follows what was decided just now
+            connection.execute(
+                mailing.update()
+                .where(mailing.c.id == row.id)
+                .values(plan=plan_hash(connection, row.id))
+            )
+        return values["state"], bool(owners(connection, row.id))
+
+
+def cancel(database: Database, issue: str, *, actor: str) -> int:
+    """Take back every message of an issue's mailing that has not left; returns how many.
+
+    The state is changed first, so that a run stops at once however many rows there are.
+    """
+    with database.write() as connection:
+        row = regular_mailing(connection, issue)
+        if row.state == "done":
+            raise RefusedError(f"the mailing of {issue} is done; there is nothing to cancel")
+        if row.state != "cancelled":
+            _change(connection, row.id, actor, "cancel", state="cancelled", note=f"by {actor}")
+    with database.write() as connection:
+        return cancel_open(connection, row.id, datetime.now(UTC))
+
+
+def resolve_uncertain(database: Database, issue: str, *, resend: bool, actor: str) -> int:
+    """Decide about deliveries of which nobody can tell whether they were taken; returns how many.
+
+    Sent again, with the same Message-ID, they wait for the next start; dropped, they are `skipped`.
+    """
+    with database.write() as connection:
+        number = 0
+        for row in mailings_of(connection, issue):
+            count = resolve(connection, row.id, resend=resend, now=datetime.now(UTC))
+            if not count:
+                continue
+            number += count
+            verb = "resend" if resend else "drop"
+            values = {"state": "running", "finished_at": None} if resend else {}
+            _change(connection, row.id, actor, verb, people=count, **values)
+    return number
+
+
+def _change(
+    connection: sa.Connection, mailing_id: int, actor: str, verb: str, **values: Any
+) -> None:
+    """Change a mailing's row and log it; keys that are no columns go into the log alone."""
+    columns = {key: value for key, value in values.items() if key in mailing.c}
+    if columns:
+        connection.execute(mailing.update().where(mailing.c.id == mailing_id).values(**columns))
+    detail = {key: value for key, value in values.items() if key != "finished_at"}
+    log(connection, actor, verb, str(mailing_id), detail)
+
+
 def audit_mailing(connection: sa.Connection, mailing_id: int) -> Audit:
     """Recompute the books of one mailing from its rows."""
     plan = load_plan(connection, mailing_id)
@@ -124,35 +253,61 @@ def audit_issue(database: Database, issue: str) -> dict[str, Any]:
     }
 
 
-def status_issue(database: Database, issue: str) -> dict[str, Any]:
-    """The shape that `send status --json` prints. Rate is messages a second since the start."""
-    with database.read() as connection:
-        rows = mailings_of(connection, issue)
-        counted = [(row, state_counts(connection, row.id)) for row in rows]
+def status_issue(database: Database, issue: str, *, domains: bool = False) -> dict[str, Any]:
+    """The shape that `send status --json` prints. The rate is of the last half minute while it runs,
+    of the whole time when it is done; with `domains` the largest recipient domains are counted too.
+    """
     now = datetime.now(UTC)
-    mailings = [_status(row, states, now) for row, states in counted]
+    with database.read() as connection:
+        mailings = []
+        for row in mailings_of(connection, issue):
+            one = _status(row, state_counts(connection, row.id), now)
+            if row.state == "running":
+                one |= _speed(connection, row, one["states"], now)
+            if domains:
+                one["domains"] = domain_counts(connection, row.id)
+            mailings.append(one)
     states = {state: sum(one["states"][state] for one in mailings) for state in STATES}
     latest = mailings[-1]
     return {**latest, "states": states, "mailings": mailings}
 
 
+def _speed(
+    connection: sa.Connection, row: sa.Row[Any], states: Mapping[str, int], now: datetime
+) -> dict[str, Any]:
+    """Messages a second of the last half minute, and seconds until the end at that rate."""
+    since = max(row.started_at, now - timedelta(seconds=30))
+    settled = connection.scalar(
+        sa.select(sa.func.count()).where(
+            delivery.c.mailing == row.id,
+            delivery.c.state.in_(("accepted", "rejected")),
+            delivery.c.settled_at >= since,
+        )
+    )
+    rate = round((settled or 0) / max((now - since).total_seconds(), 0.001), 1)
+    left = sum(states[state] for state in OPEN)
+    return {"rate": rate, "eta": round(left / rate, 1) if rate else None}
+
+
 def _status(row: sa.Row[Any], states: Mapping[str, int], now: datetime) -> dict[str, Any]:
-    rate, eta = 0.0, None
-    if row.started_at:
-        seconds = max(((row.finished_at or now) - row.started_at).total_seconds(), 0.001)
+    rate = 0.0
+    if row.started_at and row.finished_at:
+        seconds = max((row.finished_at - row.started_at).total_seconds(), 0.001)
         rate = round(states["accepted"] / seconds, 1)
-    if row.state == "running" and rate:
-        eta = round(sum(states[state] for state in OPEN) / rate, 1)
+    scheduled = row.state == "approved" and row.send_at is not None and row.send_at > now
     return {
         "mailing": row.id,
         "kind": row.kind,
-        "state": row.state,
+        "state": "scheduled" if scheduled else row.state,
+        "note": row.note,
         "plan": row.plan,
         "transport": row.transport,
+        "options": row.options,
         "states": dict(states),
         "rate": rate,
-        "eta": eta,
+        "eta": None,
         "approved_by": row.approved_by,
+        "send_at": row.send_at.isoformat() if row.send_at else None,
         "started_at": row.started_at.isoformat() if row.started_at else None,
         "finished_at": row.finished_at.isoformat() if row.finished_at else None,
     }

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import Segments, log, segment_bits, why_not
+from newsletter.audience import Rule, Segments, log, segment_bits, why_not
 from newsletter.db import Database
 from newsletter.db.schema import (
     archive,
@@ -28,10 +28,17 @@ from newsletter.db.schema import (
     mailing_edition,
     subscriber,
 )
+from newsletter.delivery.chance import share_of
+from newsletter.delivery.ledger import REFUSED
 from newsletter.editions import Edition, signature_dict
 from newsletter.errors import NotFoundError, RefusedError
 
-ALREADY = "already_received"
+ALREADY, NOT_TARGETED, EXCLUDED, BOUNCED = (
+    "already_received",
+    "not_in_target",
+    "excluded",
+    "bounced",
+)
 _UNDER_WAY = ("running", "paused", "held")
 _MAILED = ("accepted", "handed", "uncertain", "deferred", "claimed")
 MOST_EDITIONS = 500
@@ -39,10 +46,46 @@ MOST_EDITIONS = 500
 
 @dataclass(frozen=True, slots=True)
 class PlannedEdition:
-    """An edition and the sets of segments whose readers get it (keys in order of priority)."""
+    """An edition and the sets of segments whose readers get it (keys in order of priority), in one
+    arm of a split test."""
 
     edition: Edition
     readers: tuple[tuple[str, ...], ...]
+    arm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of a split test, with the share of people (0 to 1) who are drawn for it."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a plan is asked for. All of it is in the plan's hash."""
+
+    to: Rule | None = None  #: only people whom the rule finds
+    exclude: Rule | None = None  #: nobody whom the rule finds
+    send_at: datetime | None = None  #: not before
+    not_after: datetime | None = None  #: nothing is handed out later
+    canary: float = 0.0  #: share (0 to 1) that goes first
+    arms: tuple[Arm, ...] = ()  #: their shares sum to 1; empty without a split test
+    seed: int = 0  #: of the draw
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON for the mailing's row; what was not asked for is left out."""
+        values = {
+            "to": self.to and self.to.text,
+            "exclude": self.exclude and self.exclude.text,
+            "send_at": self.send_at and self.send_at.isoformat(),
+            "not_after": self.not_after and self.not_after.isoformat(),
+            "canary": self.canary,
+            "arms": [[arm.name, arm.share] for arm in self.arms],
+            "seed": self.seed if self.arms else 0,
+        }
+        return {key: value for key, value in values.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +109,7 @@ class EditionLine:
     recipients: int
     bytes: int  #: of the HTML part
     message_bytes: int  #: of the whole message, slots not counted
+    arm: str = ""  #: of a split test
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +123,8 @@ class Plan:
     candidates: int
     excluded: Mapping[str, int]
     editions: tuple[EditionLine, ...]
+    kind: str = "issue"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def deliveries(self) -> int:
@@ -89,7 +135,9 @@ class Plan:
         return {
             "plan": self.hash,
             "mailing": self.mailing,
+            "kind": self.kind,
             "transport": self.transport,
+            "options": dict(self.options),
             "candidates": self.candidates,
             "deliveries": self.deliveries,
             "excluded": dict(self.excluded),
@@ -97,6 +145,7 @@ class Plan:
                 {
                     "edition": line.edition,
                     "lens": line.lens,
+                    "arm": line.arm,
                     "subject": line.subject,
                     "segments": list(line.segments),
                     "recipients": line.recipients,
@@ -127,6 +176,8 @@ class Planner:
         page: ArchivePage,
         transport: str,
         fingerprint: str,
+        kind: str = "issue",
+        options: Options = Options(),
     ) -> Plan:
         """Store editions, links, recipients and exclusions in one transaction.
 
@@ -137,12 +188,20 @@ class Planner:
         with self.database.write() as connection:
             self._make_room(connection, issue)
             store_editions(connection, [one.edition for one in editions], now)
-            mailing_id = self._mailing(connection, issue, transport, fingerprint, now)
-            self._exclude(connection, mailing_id, issue, now)
-            self._deliver(connection, mailing_id, editions)
+            values = {
+                "kind": kind,
+                "issue": issue,
+                "transport": transport,
+                "fingerprint": fingerprint,
+                "options": options.as_dict(),
+                "send_at": options.send_at,
+            }
+            mailing_id = self._mailing(connection, values, now)
+            self._exclude(connection, mailing_id, issue, now, options)
+            self._deliver(connection, mailing_id, editions, options)
             self._lines(connection, mailing_id, editions)
             _store_page(connection, issue, page)
-            digest = self._hash(connection, mailing_id, fingerprint, transport)
+            digest = plan_hash(connection, mailing_id)
             connection.execute(
                 mailing.update().where(mailing.c.id == mailing_id).values(plan=digest)
             )
@@ -154,7 +213,7 @@ class Planner:
     def _make_room(self, connection: sa.Connection, issue: str) -> None:
         rows = connection.execute(
             sa.select(mailing.c.id, mailing.c.state).where(
-                mailing.c.issue == issue, mailing.c.kind == "issue"
+                mailing.c.issue == issue, mailing.c.kind != "service"
             )
         ).all()
         for row in rows:
@@ -167,18 +226,13 @@ class Planner:
             connection.execute(table.delete().where(table.c.mailing.in_(unstarted)))
         connection.execute(mailing.delete().where(mailing.c.id.in_(unstarted)))
 
-    def _mailing(
-        self, connection: sa.Connection, issue: str, transport: str, fingerprint: str, now: datetime
-    ) -> int:
+    def _mailing(self, connection: sa.Connection, values: Mapping[str, Any], now: datetime) -> int:
         result = connection.execute(
             mailing.insert(),
             {
-                "kind": "issue",
-                "issue": issue,
+                **values,
                 "state": "planned",
-                "transport": transport,
                 "plan": "",
-                "fingerprint": fingerprint,
                 "segments": list(self.segments.keys),
                 "candidates": connection.scalar(sa.select(sa.func.count()).select_from(subscriber)),
                 "created_at": now,
@@ -187,21 +241,38 @@ class Planner:
         assert result.inserted_primary_key is not None
         return int(result.inserted_primary_key[0])
 
-    def _reason(self, issue: str, now: datetime) -> sa.ColumnElement[str | None]:
+    def _reason(self, issue: str, now: datetime, options: Options) -> sa.ColumnElement[str | None]:
         """Why a person is left out of this mailing, or NULL."""
-        received = (
+        of_issue = (
             sa.exists()
             .where(delivery.c.subscriber_id == subscriber.c.id)
             .where(delivery.c.mailing == mailing.c.id, mailing.c.issue == issue)
-            .where(mailing.c.kind != "service", delivery.c.state.in_(_MAILED))
+            .where(mailing.c.kind != "service")
         )
+        refused = of_issue.where(delivery.c.state == "rejected", delivery.c.reason == REFUSED)
+        cases: list[tuple[sa.ColumnElement[bool], str]] = [
+            (of_issue.where(delivery.c.state.in_(_MAILED)), ALREADY),
+            (refused, BOUNCED),
+        ]
+        # a rule that is neither true nor false of somebody (a field that is empty) does not find them
+        if options.to is not None:
+            cases.append(
+                (sa.func.coalesce(options.to.where, sa.false()).is_(sa.false()), NOT_TARGETED)
+            )
+        if options.exclude is not None:
+            cases.append((sa.func.coalesce(options.exclude.where, sa.false()), EXCLUDED))
         person = why_not(now=now, consent_required=self.consent_required)
-        return sa.func.coalesce(person, sa.case((received, ALREADY), else_=sa.null()))
+        return sa.func.coalesce(person, sa.case(*cases, else_=sa.null()))
 
     def _exclude(
-        self, connection: sa.Connection, mailing_id: int, issue: str, now: datetime
+        self,
+        connection: sa.Connection,
+        mailing_id: int,
+        issue: str,
+        now: datetime,
+        options: Options,
     ) -> None:
-        reason = self._reason(issue, now)
+        reason = self._reason(issue, now, options)
         people = sa.select(
             sa.literal(mailing_id, sa.Integer), subscriber.c.id, reason.label("reason")
         ).subquery()
@@ -213,20 +284,33 @@ class Planner:
         )
 
     def _deliver(
-        self, connection: sa.Connection, mailing_id: int, editions: Sequence[PlannedEdition]
+        self,
+        connection: sa.Connection,
+        mailing_id: int,
+        editions: Sequence[PlannedEdition],
+        options: Options,
     ) -> None:
-        """Number everybody who is not excluded, each with the edition of their set of segments."""
+        """Number everybody who is not excluded, each with the edition of their set of segments and
+        of the arm that they are drawn for."""
         which = [
-            (self.segments.to_bits(reader), n)
+            (self.segments.to_bits(reader), planned.arm, n)
             for n, planned in enumerate(editions, 1)
             for reader in planned.readers
         ]
         if not which:
             return
-        columns = sa.column("bits", sa.BigInteger), sa.column("edition", sa.Integer)
+        columns = (
+            sa.column("bits", sa.BigInteger),
+            sa.column("arm", sa.Text),
+            sa.column("edition", sa.Integer),
+        )
         chosen = sa.values(*columns, name="chosen").data(which).cte()
         people = (
-            sa.select(subscriber.c.id, segment_bits(self.segments).label("bits"))
+            sa.select(
+                subscriber.c.id,
+                segment_bits(self.segments).label("bits"),
+                _arm_of(options).label("arm"),
+            )
             .where(
                 ~sa.exists()
                 .where(exclusion.c.mailing == mailing_id)
@@ -241,13 +325,21 @@ class Planner:
                 people.c.id,
                 chosen.c.edition,
                 people.c.bits,
+                sa.func.nullif(people.c.arm, ""),
                 sa.literal("planned"),
                 sa.literal(0),
             )
-            .select_from(people.outerjoin(chosen, chosen.c.bits == people.c.bits))
+            .select_from(
+                people.outerjoin(
+                    chosen,
+                    sa.and_(chosen.c.bits == people.c.bits, chosen.c.arm == people.c.arm),
+                )
+            )
             .order_by(people.c.id)
         )
-        names = ["mailing", "n", "subscriber_id", "edition", "segments", "state", "attempts"]
+        names = [
+            *("mailing", "n", "subscriber_id", "edition", "segments", "arm", "state", "attempts")
+        ]
         try:
             connection.execute(delivery.insert().from_select(names, rows))
         except sa.exc.IntegrityError as error:  # no edition for somebody's set of segments
@@ -284,35 +376,49 @@ class Planner:
         if lines:
             connection.execute(mailing_edition.insert(), lines)
 
-    def _hash(
-        self, connection: sa.Connection, mailing_id: int, fingerprint: str, transport: str
-    ) -> str:
-        """One hash over editions, links, options and opaque recipient ids; no address is in it."""
-        ids = [
-            row.edition
-            for row in connection.execute(
-                sa.select(mailing_edition.c.edition)
-                .where(mailing_edition.c.mailing == mailing_id)
-                .order_by(mailing_edition.c.n)
-            )
-        ]
-        head = [fingerprint, transport, self.segments.keys, ids]
-        digest = hashlib.sha256(json.dumps(head).encode())
-        for row in connection.execute(
-            sa.select(link.c.edition, link.c.n, link.c.url)
-            .where(link.c.edition.in_(ids))
-            .order_by(link.c.edition, link.c.n)
-        ):
-            digest.update(f"{row.edition}|{row.n}|{row.url}\n".encode())
-        rows = connection.execute(
-            sa.select(delivery.c.n, delivery.c.subscriber_id, delivery.c.edition)
-            .where(delivery.c.mailing == mailing_id)
-            .order_by(delivery.c.n),
-            execution_options={"yield_per": 10_000},
+
+def plan_hash(connection: sa.Connection, mailing_id: int) -> str:
+    """One hash over editions, links, options and opaque recipient ids, as they stand in the database
+    now; no address is in it."""
+    row = connection.execute(sa.select(mailing).where(mailing.c.id == mailing_id)).one()
+    ids = [
+        line.edition
+        for line in connection.execute(
+            sa.select(mailing_edition.c.edition)
+            .where(mailing_edition.c.mailing == mailing_id)
+            .order_by(mailing_edition.c.n)
         )
-        for part in rows.partitions():
-            digest.update("".join(f"{n},{person},{which}\n" for n, person, which in part).encode())
-        return digest.hexdigest()[:16]
+    ]
+    head = [row.fingerprint, row.transport, row.segments, ids, row.kind, row.options]
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for at in connection.execute(
+        sa.select(link.c.edition, link.c.n, link.c.url)
+        .where(link.c.edition.in_(ids))
+        .order_by(link.c.edition, link.c.n)
+    ):
+        digest.update(f"{at.edition}|{at.n}|{at.url}\n".encode())
+    people = connection.execute(
+        sa.select(delivery.c.n, delivery.c.subscriber_id, delivery.c.edition)
+        .where(delivery.c.mailing == mailing_id)
+        .order_by(delivery.c.n),
+        execution_options={"yield_per": 10_000},
+    )
+    for part in people.partitions():
+        digest.update("".join([f"{n},{person},{which}\n" for n, person, which in part]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _arm_of(options: Options) -> sa.ColumnElement[str]:
+    """SQL over `subscriber`: the arm that a person is drawn for, the same in every plan of the seed."""
+    if not options.arms:
+        return sa.literal("", sa.Text)
+    cases: list[tuple[sa.ColumnElement[bool], str]] = []
+    begin = 0.0
+    for arm in options.arms[:-1]:
+        cases.append((share_of(subscriber.c.id, options.seed, begin, begin + arm.share), arm.name))
+        begin += arm.share
+    last = options.arms[-1].name
+    return sa.case(*cases, else_=sa.literal(last, sa.Text)) if cases else sa.literal(last, sa.Text)
 
 
 def store_editions(connection: sa.Connection, editions: Sequence[Edition], now: datetime) -> None:
@@ -394,6 +500,7 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
             mailing_edition.c.recipients,
             edition.c.lens,
             edition.c.subject,
+            edition.c.signature,
             edition.c.html_bytes,
             edition.c.message_bytes,
         )
@@ -408,6 +515,8 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
         transport=row.transport,
         candidates=row.candidates,
         excluded=exclusions(connection, mailing_id),
+        kind=row.kind,
+        options=row.options,
         editions=tuple(
             EditionLine(
                 edition=line.edition,
@@ -417,6 +526,7 @@ def load_plan(connection: sa.Connection, mailing_id: int) -> Plan:
                 recipients=line.recipients,
                 bytes=line.html_bytes,
                 message_bytes=line.message_bytes,
+                arm=line.signature.get("arm", ""),
             )
             for line in lines
         ),

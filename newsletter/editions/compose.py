@@ -11,7 +11,7 @@ import json
 import math
 from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any, Literal
@@ -55,6 +55,9 @@ class Signature:
     blocks: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
     content: str  #: hash of the briefs' texts and of the publication's own words
     templates: str  #: hash of the templates
+    arm: str = ""  #: of a split test
+    #: (action id, sentence) that this arm says instead
+    sentences: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def nonce(self) -> str:
@@ -93,18 +96,25 @@ class Composer:
     # -- signatures --------------------------------------------------------------------------
 
     def signature(
-        self, reader: Sequence[str], *, tracking: Literal["person", "none"] | None = None
+        self,
+        reader: Sequence[str],
+        *,
+        tracking: Literal["person", "none"] | None = None,
+        arm: str = "",
     ) -> Signature:
-        """The signature for readers in these segments (keys in order of priority)."""
+        """The signature for readers in these segments (keys in order of priority), in an arm of the
+        issue's split test."""
         resolved = self.resolved(tuple(reader))
         manifest = self.issue.manifest
+        says = next((one for one in manifest.split.arm if one.name == arm), None)
+        shown = {action.id for one in resolved for action in one.actions}
         return Signature(
             issue=self.issue.id,
             language=self.settings.publication.language,
             tracking=tracking or self.settings.tracking.level,
             title=self.issue.title,
             day=self.day.isoformat(),
-            subject=self._own(reader, "subject"),
+            subject=(says and says.subject) or self._own(reader, "subject"),
             preheader=self._own(reader, "preheader"),
             intro=self._own(reader, "intro"),
             lens=self._lens(resolved, reader),
@@ -121,6 +131,12 @@ class Composer:
             ),
             content=self._content,
             templates=self.templates,
+            arm=arm,
+            sentences=tuple(
+                (action, text)
+                for action, text in sorted((says.actions if says else {}).items())
+                if action in shown
+            ),
         )
 
     def resolved(self, reader: tuple[str, ...]) -> tuple[Resolved, ...]:
@@ -152,6 +168,7 @@ class Composer:
         """What the templates see. `context` None is the public page: nobody's own, no slots."""
         addresses = _Addresses(self.settings.publication.base_url, signature, context)
         full = signature.full_text or context is None
+        sentences = dict(signature.sentences)
         briefs: list[BriefView] = []
         actions: list[ActionView] = []
         for one in self.resolved(tuple(reader)):
@@ -159,7 +176,8 @@ class Composer:
                 continue
             own = []
             for action in one.actions:
-                view = self._action(action, one, len(actions) + 1, addresses, track)
+                said = replace(action, text=sentences.get(action.id, action.text))
+                view = self._action(said, one, len(actions) + 1, addresses, track)
                 actions.append(view)
                 own.append(view)
             briefs.append(
@@ -264,7 +282,7 @@ def what_multiplies(signatures: Sequence[Signature]) -> str:
     """The dimension in which these signatures differ most: `the brief "x" (12 variants)`."""
     variants: dict[str, int] = {
         name: len({getattr(one, name) for one in signatures})
-        for name in ("subject", "preheader", "intro")
+        for name in ("subject", "preheader", "intro", "arm")
     }
     blocks: dict[str, set[object]] = {}
     for one in signatures:

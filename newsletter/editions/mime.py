@@ -26,13 +26,21 @@ class Envelope:
     reply_to: str | None
     list_name: str
     base_url: str
+    unsubscribe: str = ""  #: who reads mails that want to leave; `sender_email` if empty
 
 
 def skeleton(
-    envelope: Envelope, *, nonce: str, subject: str, language: str, html: str, text: str
+    envelope: Envelope,
+    *,
+    nonce: str,
+    subject: str,
+    language: str,
+    html: str,
+    text: str,
+    campaign: str = "newsletter",
 ) -> bytes:
     """The whole message with CRLF line ends. Slots: to, date, bounce, manage (header), and what
-    `html` and `text` hold."""
+    `html` and `text` hold. `campaign` is what complaints are counted under (Feedback-ID)."""
     host = envelope.sender_email.rpartition("@")[2]
     boundary = f"=_{nonce}"
     headers = [
@@ -42,6 +50,7 @@ def skeleton(
         ("Date", marker(nonce, "date", "header")),
         ("Message-ID", f"<{marker(nonce, 'bounce', 'header')}@{host}>"),
         ("List-Id", mailbox(envelope.list_name, f"list.{host}", "List-Id")),
+        ("Feedback-ID", f"{campaign}:issue:{_feedback_sender(host)}"),
         ("Precedence", "bulk"),
         ("Content-Language", language),
         ("MIME-Version", "1.0"),
@@ -50,8 +59,12 @@ def skeleton(
     if envelope.reply_to:
         headers.insert(1, ("Reply-To", envelope.reply_to))
     if one_click_allowed(envelope.base_url):
-        address = f"<{envelope.base_url}/u/{marker(nonce, 'manage', 'header')}>"
-        headers.insert(6, ("List-Unsubscribe", address))
+        token = marker(nonce, "manage", "header")
+        reader = envelope.unsubscribe or envelope.sender_email
+        addresses = (
+            f"<{envelope.base_url}/u/{token}>,\r\n <mailto:{reader}?subject=unsubscribe%20{token}>"
+        )
+        headers.insert(6, ("List-Unsubscribe", addresses))
         headers.insert(7, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
     for name, value in headers:
         if not value.isascii() or _LOOSE_BREAK.search(value):
@@ -70,6 +83,11 @@ def skeleton(
         ]
     lines += [b"", f"--{boundary}--".encode(), b""]
     return b"\r\n".join(lines)
+
+
+def _feedback_sender(host: str) -> str:
+    """The last field of Feedback-ID, which Gmail wants to be 5 to 15 characters and always the same."""
+    return re.sub(r"[^a-z0-9]", "", host.lower())[:15].ljust(5, "0")
 
 
 def one_click_allowed(base_url: str) -> bool:

@@ -137,6 +137,7 @@ class Renderer:
             language=signature.language,
             html=html,
             text=text,
+            campaign=signature.issue,
         )
         actions = tuple(
             EditionAction(

@@ -41,12 +41,13 @@ def normalise(value: str) -> str:
 def encode(value: str, context: Context) -> bytes:
     """A value as the bytes that take the marker's place in a message.
 
-    `header` values must come RFC 2047 encoded already; they are put in as they are.
+    `header` values must come RFC 2047 encoded already; they are put in as they are. Other letters
+    are left only in an address that needs SMTPUTF8 (RFC 6532).
     """
     if context == "header":
         if "\n" in value.replace("\r\n ", "") or "\r" in value.replace("\r\n ", ""):
             raise ValueError("a header value may hold no line break but a folding one")
-        return value.encode("ascii")
+        return value.encode("utf-8")
     if _TOKEN.fullmatch(value):  # tokens, the hot path: nothing to escape
         return value.encode("ascii")
     text = normalise(value)

@@ -27,6 +27,7 @@ class _Checker:
 
     def run(self) -> list[Finding]:
         self.manifest_itself()
+        self.split_test()
         self.order()
         self.past_dates()
         self.covered()
@@ -58,6 +59,17 @@ class _Checker:
             if waiver.segment not in (None, NOBODY, *self.segments.keys):
                 message = f'the waiver names the segment "{waiver.segment}", which is not defined'
                 self._find("IS108", "warning", message, *place)
+
+    def split_test(self) -> None:
+        known = {action.id for brief in self.issue.briefs for action in brief.actions}
+        for n, arm in enumerate(self.issue.manifest.split.arm):
+            for action in arm.actions:
+                if action not in known:
+                    hint = did_you_mean(action, known)
+                    message = (
+                        f'arm "{arm.name}" names the action "{action}", which is not here.{hint}'
+                    )
+                    self._find("IS111", "error", message, "split", "arm", str(n))
 
     def order(self) -> None:
         slugs = Counter(brief.slug for brief in self.issue.briefs)

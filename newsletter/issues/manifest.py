@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from newsletter.config import find_line, line_of_error
 from newsletter.errors import InputError, RefusedError
@@ -19,6 +26,7 @@ from newsletter.issues.resolve import Policy
 from newsletter.text import did_you_mean, tidy
 
 FILE = "issue.toml"
+BASE_ARM = "a"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
@@ -62,6 +70,46 @@ class Waiver(_Table):
     reason: str = Field(min_length=3)
 
 
+class Arm(_Table):
+    """One other side of a split test: what it says instead, to which share of the readers."""
+
+    name: str = Field(pattern=r"[a-z0-9][a-z0-9-]{0,19}$")
+    share: float = Field(gt=0, lt=1)
+    subject: str = ""
+    actions: dict[str, str] = Field(default_factory=dict)  #: sentences by action id
+
+
+class Split(_Table):
+    """A split test. Readers in no other arm are in arm `a`, the issue as it stands."""
+
+    seed: int = Field(0, ge=0)  #: another seed draws other people
+    arm: tuple[Arm, ...] = ()
+
+    @model_validator(mode="after")
+    def _shares(self) -> Split:
+        names = [BASE_ARM, *(arm.name for arm in self.arm)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two arms have one name, or one is called {BASE_ARM}")
+        if sum(arm.share for arm in self.arm) >= 1:
+            raise ValueError(
+                f"the shares leave nothing for arm {BASE_ARM}; they must sum to less than 1"
+            )
+        for arm in self.arm:
+            if not arm.subject and not arm.actions:
+                raise ValueError(
+                    f'arm "{arm.name}" says nothing else; give it a subject or actions'
+                )
+        return self
+
+    @property
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """Every arm with its share, they sum to 1; empty without a test."""
+        if not self.arm:
+            return ()
+        rest = 1 - sum(arm.share for arm in self.arm)
+        return ((BASE_ARM, rest), *((arm.name, arm.share) for arm in self.arm))
+
+
 class Manifest(_Table):
     """issue.toml, typed. Every key has a default, so that an empty file is a valid start."""
 
@@ -75,6 +123,7 @@ class Manifest(_Table):
     policy: PolicyTable = PolicyTable()  # type: ignore[call-arg]
     gate: Gate = Gate()  # type: ignore[call-arg]
     segments: dict[str, Override] = Field(default_factory=dict)
+    split: Split = Split()  # type: ignore[call-arg]
     waiver: tuple[Waiver, ...] = ()
 
 

@@ -34,7 +34,7 @@ class Letter:
     def __init__(self, path: Path) -> None:
         message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         self.to = str(message["To"].addresses[0].addr_spec)
-        self.unsubscribe = self._path(message["List-Unsubscribe"].strip("<>"))
+        self.unsubscribe = self._path(message["List-Unsubscribe"].split(",")[0].strip("<>"))
         html = message.get_body(("html",)).get_content()  # type: ignore[attr-defined]
         document = lxml.html.document_fromstring(html)
         self.hrefs = [self._path(str(a.get("href"))) for a in document.iter("a")]

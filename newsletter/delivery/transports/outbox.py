@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from newsletter.delivery.transports.base import Envelope, Outcome
+from newsletter.delivery.transports.base import Envelope, InDoubt, Outcome
 from newsletter.errors import TransportError
-
-_WRITERS = 4  # threads; a write waits for the disk, not for Python
 
 
 class OutboxTransport:
     """Writes to `<path>/tmp`, syncs, renames into `<path>/new`: a file is whole or not there."""
 
     name = "outbox"
+    lanes = 4  # a write waits for the disk, not for Python
+    batch = 8  # the folder is synced once for so many
+    one_edition = False
+    utf8 = True
+    in_doubt: InDoubt = "resend"  # never needed: the outbox can always tell
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="outbox")
 
     def check(self) -> None:
         try:
@@ -39,33 +40,60 @@ class OutboxTransport:
                 "Free it, or set transports.outbox.path in newsletter.toml"
             ) from error
 
-    def send(self, batch: Sequence[Envelope]) -> Sequence[Outcome]:
+    def lane(self) -> OutboxLane:
+        return OutboxLane(self.path)
+
+    def took(self, mailing: int, n: int) -> bool | None:
+        return taken(self.path, f"m{mailing:06d}-n{n:08d}.eml")
+
+    def close(self) -> None:
+        pass
+
+
+class OutboxLane:
+    """One writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def send(self, batch: Sequence[Envelope]) -> Iterator[Outcome]:
+        """Everything is durable before the first outcome is told."""
+        written = []
         try:
-            written = [self._pool.submit(self._write, envelope) for envelope in batch]
-            wait(written)  # all of them, so that `took` is asked of a quiet folder
-            outcomes = [one.result() for one in written]
+            for envelope in batch:
+                self._write(envelope)
+                written.append(envelope.n)
             self._sync_folder()
         except OSError as error:
+            yield from self._taken(batch)
             raise TransportError(
-                f"the outbox {self.path} can't be written: {error.strerror}"
+                f"the outbox {self.path} can't be written: {error.strerror}. Nothing is lost: free "
+                "it, and start again"
             ) from error
-        return outcomes
+        for n in written:
+            yield Outcome(n, "accepted")
 
-    def _write(self, envelope: Envelope) -> Outcome:
+    def _taken(self, batch: Sequence[Envelope]) -> Iterator[Outcome]:
+        """After a failure: what lies there was taken, whoever put it there."""
+        for envelope in batch:
+            if taken(self.path, f"{envelope.name}.eml"):
+                yield Outcome(envelope.n, "accepted")
+
+    def _write(self, envelope: Envelope) -> None:
+        message = envelope.message()
         # A name of its own for each writer: two processes never write one draft.
         mine = f"{envelope.name}.{os.getpid()}-{threading.get_ident()}"
         draft = self.path / "tmp" / mine
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:  # writes all of it, or raises
-                file.write(envelope.message)
+                file.write(message)
                 file.flush()
                 os.fdatasync(file.fileno())
             draft.rename(self.path / "new" / f"{envelope.name}.eml")
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        return Outcome(envelope.n, "accepted")
 
     def _sync_folder(self) -> None:
         """The renames are durable when the folder is; once a batch is enough, before its outcome."""
@@ -75,12 +103,13 @@ class OutboxTransport:
         finally:
             os.close(descriptor)
 
-    def took(self, envelope: Envelope) -> bool | None:
-        name = f"{envelope.name}.eml"
-        if (self.path / "new" / name).exists():
-            return True
-        # a mail reader moves what was read to cur/ and adds flags: `….eml:2,S`
-        return any((self.path / "cur").glob(f"{name}*"))
-
     def close(self) -> None:
-        self._pool.shutdown()
+        pass
+
+
+def taken(path: Path, name: str) -> bool:
+    """Whether a message lies in a Maildir, read or not."""
+    if (path / "new" / name).exists():
+        return True
+    # a mail reader moves what was read to cur/ and adds flags: `….eml:2,S`
+    return any((path / "cur").glob(f"{name}*"))
