@@ -6,6 +6,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from email.header import Header
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from newsletter.editions.slots import marker
@@ -119,12 +120,18 @@ def encoded(text: str, header: str) -> str:
 
 def mailbox(name: str, address: str, header: str = "From") -> str:
     """`Name <address>`, the name quoted or RFC 2047 encoded where it must be."""
-    name = tidy(name)
     if not name:
         return address
+    phrase = _phrase(name, header)
+    return f"{phrase} <{address}>" if phrase else address
+
+
+@lru_cache(maxsize=8192)  # many people share a first name, and the publication has one
+def _phrase(name: str, header: str) -> str:
+    name = tidy(name)
     if not name.isascii() or "=?" in name or any(len(word) > 60 for word in name.split()):
-        return f"{Header(name, 'utf-8', header_name=header).encode(linesep=chr(13) + chr(10))} <{address}>"
+        return Header(name, "utf-8", header_name=header).encode(linesep="\r\n")
     if _SPECIALS.search(name):
         quoted_name = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted_name}" <{address}>'
-    return f"{name} <{address}>"
+        return f'"{quoted_name}"'
+    return name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import format_datetime
+import time
+from datetime import datetime
+from email.utils import formatdate
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from newsletter.editions import MOST_CHARACTERS
@@ -11,13 +13,14 @@ from newsletter.tracking.tokens import Keyring
 
 
 class Stamper:
-    """Makes the plain values of all slots. The hot path: six HMACs and a date, about 25 µs."""
+    """Makes the plain values of all slots. The hot path: six HMACs, about 15 µs."""
 
     def __init__(self, keyring: Keyring, zone: ZoneInfo, bounces: str) -> None:
         """`bounces` is the address that undeliverable mail comes back to, tokens put in by us."""
         self.keyring = keyring
         self.zone = zone
         self._bounces = bounces.rpartition("@")[::2]
+        self._reason = lru_cache(maxsize=4096)(self._said)  # people signed up on few days
 
     def sender(self, token: str) -> str:
         """The envelope sender of one delivery (VERP): whose mail came back is never a guess."""
@@ -39,18 +42,27 @@ class Stamper:
         own, for test mails."""
         values = tokens or self.keyring.tokens(mailing, n)
         values["to"] = to
-        values["date"] = format_datetime(datetime.now(UTC))
+        values["date"] = _date(int(time.time()))
         values["reason"] = self.reason(consent_at, consent_source, created_at)
         return values
 
     def reason(self, consent_at: datetime | None, consent_source: str, created_at: datetime) -> str:
         """`you signed up on 3 May 2026 (website form)`, for the footer."""
-        when = (consent_at or created_at).astimezone(self.zone)
+        return self._reason(consent_at is not None, consent_at or created_at, consent_source)
+
+    def _said(self, consented: bool, at: datetime, consent_source: str) -> str:
+        when = at.astimezone(self.zone)
         day = f"{when.day} {when:%B} {when.year}"
         imported = consent_source.startswith("import:")
-        if consent_at is None:
+        if not consented:
             return f"you were added to the list on {day}"
         plain = f"you signed up on {day}"
         full = f"{plain} ({consent_source})"
         # a slot holds 64 characters; half a source is worse than none
         return full if consent_source and not imported and len(full) <= MOST_CHARACTERS else plain
+
+
+@lru_cache(maxsize=8)
+def _date(seconds: int) -> str:
+    """`Tue, 24 Nov 2026 08:00:00 +0000`; a second has thousands of messages."""
+    return formatdate(seconds)

@@ -23,6 +23,9 @@ Purpose = Literal["click", "open", "view", "bounce", "manage", "act"]
 PURPOSES: tuple[Purpose, ...] = ("click", "open", "view", "bounce", "manage", "act")
 
 _MAC = 8  # bytes
+# Ten bits at a time: two characters of base32. The standard library's encoder takes three times as long.
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 _LONGEST = 64  # characters; longer input is no token and is not decoded
 TEST = 0  #: mailing number of test mails and previews; their delivery number is the edition's id
 
@@ -54,7 +57,7 @@ class Keyring:
             raise ValueError("a keyring needs a key")
         self._signing = next(iter(keys))
         self._keys = {
-            number: {purpose: _derived(key, purpose) for purpose in PURPOSES}
+            number: {purpose: _Keyed(_derived(key, purpose)) for purpose in PURPOSES}
             for number, key in keys.items()
         }
         #: one short hash for each key: all machines must have the keys that signed before
@@ -88,14 +91,17 @@ class Keyring:
             raise RefusedError(f"the secret {path} is damaged; restore it from a backup") from error
 
     def token(self, mailing: int, n: int, purpose: Purpose) -> str:
-        """A token for one delivery and purpose, 20 to 36 characters. Costs about 2 µs."""
+        """A token for one delivery and purpose, 20 to 36 characters."""
         payload = _varint(self._signing) + _varint(mailing) + _varint(n)
-        mac = self._mac(self._signing, purpose, payload)
-        return b32encode(payload + mac).decode("ascii").rstrip("=").lower()
+        return base32(payload + self._mac(self._signing, purpose, payload))
 
     def tokens(self, mailing: int, n: int) -> dict[str, str]:
-        """The tokens of one delivery for every purpose."""
-        return {purpose: self.token(mailing, n, purpose) for purpose in PURPOSES}
+        """The tokens of one delivery for every purpose. A hot path of sending: about 10 µs."""
+        payload = _varint(self._signing) + _varint(mailing) + _varint(n)
+        return {
+            purpose: base32(payload + keyed.mac(payload)[:_MAC])
+            for purpose, keyed in self._keys[self._signing].items()
+        }
 
     def test_tokens(self, edition: str) -> dict[str, str]:
         """Tokens for a test mail or preview of an edition."""
@@ -127,7 +133,35 @@ class Keyring:
         return Ref(mailing, n)
 
     def _mac(self, key: int, purpose: Purpose, payload: bytes) -> bytes:
-        return hmac.digest(self._keys[key][purpose], payload, "sha256")[:_MAC]
+        return self._keys[key][purpose].mac(payload)[:_MAC]
+
+
+class _Keyed:
+    """HMAC-SHA-256 with the key taken in beforehand (RFC 2104): a copy of both states costs a third
+    of `hmac.digest`, which begins from the key each time."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """`key` is 32 bytes, less than a block."""
+        block = key.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def mac(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def base32(raw: bytes) -> str:
+    """RFC 4648 base32, lower case, without padding."""
+    bits = len(raw) * 8
+    pairs = -(-bits // 10)
+    number = int.from_bytes(raw, "big") << (pairs * 10 - bits)
+    text = "".join([_PAIRS[number >> shift & 1023] for shift in range((pairs - 1) * 10, -1, -10)])
+    return text[: -(-bits // 5)]
 
 
 def _derived(key: bytes, purpose: str) -> bytes:
@@ -136,6 +170,8 @@ def _derived(key: bytes, purpose: str) -> bytes:
 
 def _varint(number: int) -> bytes:
     """LEB128, seven bits a byte."""
+    if number < 128:
+        return number.to_bytes(1, "big")
     out = bytearray()
     while True:
         low, number = number & 0x7F, number >> 7

@@ -240,7 +240,7 @@ def test_links_of_a_test_mail_work_and_count_nothing(
     monkeypatch.setattr("newsletter.editions.render.edition_id", lambda _message: "f" * 16)
     sent = workspace.send_test(ISSUE, "me@example.com", segments=["ai-teams"])
     path = tmp_path / "test.eml"
-    path.write_bytes(sent.message)
+    path.write_bytes(sent.message())
     letter = Letter(path)
     assert client.get(letter.of("c")).status_code == 302
     assert client.get(letter.of("v")).status_code == 200
