@@ -27,7 +27,7 @@ from newsletter.db import Database
 from newsletter.db.schema import archive, edition, mailing, mailing_edition
 from newsletter.delivery.canary import Canary
 from newsletter.delivery.fence import Fence
-from newsletter.delivery.lanes import Lanes, Trouble
+from newsletter.delivery.lanes import Courier, Lanes, Trouble
 from newsletter.delivery.ledger import (
     LEASE,
     OPEN,
@@ -54,6 +54,7 @@ AHEAD = (
 )
 POLL = 0.25  #: seconds after which another process's pause or cancel is noticed at the latest
 _MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
+_GATHER = 0.001  # seconds that a result may wait for others to be written down with
 _PATIENCE = 60.0  # seconds for a database that is locked or full, before a run gives up
 
 _at_work: set[str] = set()  #: owners whose engine runs in this process right now
@@ -222,7 +223,8 @@ class Engine:
         self._recover(ledger, set(there))
 
     def ledger(self, mailing_id: int) -> Ledger:
-        return Ledger(mailing_id, self.owner, consent_required=self.consent_required)
+        dialect = self.database.engine.dialect
+        return Ledger(mailing_id, self.owner, dialect, consent_required=self.consent_required)
 
     def _recover(self, ledger: Ledger, dead: set[str]) -> None:
         """Rows that dead processes left: ask the transport what became of each handed one."""
@@ -266,7 +268,10 @@ class _Run:
         self.mailing = mailing_id
         self.ledger = engine.ledger(mailing_id)
         self.pacing = Pacing(engine.settings)
-        self.lanes = Lanes(engine.transport, self._envelope)
+        courier = getattr(engine.transport, "courier", None)
+        self.lanes: Courier = (
+            courier(self._envelope) if courier else Lanes(engine.transport, self._envelope)
+        )
         self.letters: dict[int, Letter] = {}
         transport = engine.transport
         self.pool = Pool(self.pacing, batch=transport.batch, one_edition=transport.one_edition)
@@ -382,6 +387,9 @@ class _Run:
         timeout = self._idle()
         try:
             self._take_in(results.get(timeout=timeout) if timeout else results.get_nowait())
+            enough = self.engine.window // 4
+            while len(self.unwritten) < enough:
+                self._take_in(results.get(timeout=_GATHER))
             while True:
                 self._take_in(results.get_nowait())
         except queue.Empty:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from newsletter.delivery.transports import (
     Envelope,
@@ -35,8 +35,36 @@ class Trouble:
     wait: float | None = None  #: seconds that the other side asked for
 
 
+class Courier(Protocol):
+    """Takes batches to the other side and brings outcomes back; started once, ended once.
+
+    `Lanes` is one for every transport. A transport may bring its own with a method `courier(make)`.
+    """
+
+    @property
+    def results(self) -> queue.SimpleQueue[Outcome | Trouble]:
+        """What comes back, in the order in which it came: one outcome for each message."""
+
+    def start(self) -> None: ...
+
+    def put(self, batch: Sequence[Job]) -> None:
+        """Hand over a batch; the next free lane takes it."""
+
+    def take_back(self) -> int:
+        """Return what no lane has begun as `unsent`; for stopping. Returns how many."""
+
+    def stop(self) -> None:
+        """End after what is in hand; lanes that wait for the other side end now."""
+
+    def abort(self) -> None:
+        """Cut the connections: whatever is on its way ends now, deferred or uncertain."""
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the end; False when something is still at work."""
+
+
 class Lanes:
-    """The threads of one run. `results` brings what comes back, in the order in which it came."""
+    """A thread for each lane."""
 
     def __init__(self, transport: Transport, make: Callable[[Job], Envelope]) -> None:
         """`make` turns a job (with an attribute `n`) into an envelope, on the thread of a lane; what
@@ -104,7 +132,7 @@ class Lanes:
                     failures = 0
                     continue
                 failures += 1
-                self._stop.wait(wait or min(_LONGEST_WAIT, 0.1 * 2 ** min(failures, 12)))
+                self._stop.wait(wait or longest_wait(failures))
         finally:
             lane.close()
 
@@ -143,3 +171,8 @@ class Lanes:
         for n in left:
             put(Outcome(n, rest))  # type: ignore[arg-type]
         return None if trouble is None else trouble.wait or 0.0
+
+
+def longest_wait(failures: int) -> float:
+    """Seconds that a lane rests after so many failures in a row to reach the other side."""
+    return min(_LONGEST_WAIT, 0.1 * 2.0 ** min(failures, 12))

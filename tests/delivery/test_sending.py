@@ -7,7 +7,6 @@ import email.policy
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -349,7 +348,7 @@ def test_two_owners_are_never_handed_the_same_delivery(workspace: Workspace) -> 
     handed: dict[str, list[int]] = {"one": [], "two": []}
 
     def take(owner: str) -> None:
-        ledger = Ledger(mailing, owner, consent_required=False)
+        ledger = Ledger(mailing, owner, workspace.database.engine.dialect, consent_required=False)
         barrier.wait(timeout=10)
         while True:
             with workspace.database.write() as connection:
@@ -374,8 +373,8 @@ def test_two_owners_are_never_handed_the_same_delivery(workspace: Workspace) -> 
 def test_who_does_not_hold_the_claim_is_handed_nothing(workspace: Workspace) -> None:
     workspace.plan(ISSUE)
     mailing = workspace.status(ISSUE)["mailing"]
-    mine = Ledger(mailing, "one", consent_required=False)
-    theirs = Ledger(mailing, "two", consent_required=False)
+    mine = Ledger(mailing, "one", workspace.database.engine.dialect, consent_required=False)
+    theirs = Ledger(mailing, "two", workspace.database.engine.dialect, consent_required=False)
     with workspace.database.write() as connection:
         rows = [claim.n for claim in mine.claim(connection, after=0, only=None)][:5]
     with workspace.database.write() as connection:
