@@ -44,7 +44,7 @@ class Signer:
         elif isinstance(key, ed25519.Ed25519PrivateKey):
             self.algorithm = "ed25519-sha256"
         else:
-            raise ValueError("neither an RSA nor an Ed25519 key")
+            raise ValueError("neither an RSA nor an Ed25519 key")  # noqa: TRY004  (of the file)
         self._key = key
         self.domain = domain
         self.selector = selector

@@ -41,7 +41,10 @@ def dns(name: bytes, timeout: int = 5) -> bytes:
 
 
 def verified(message: bytes, which: int = 0) -> bool:
-    return bool(dkim.DKIM(message).verify(idx=which, dnsfunc=dns))
+    try:
+        return bool(dkim.DKIM(message).verify(idx=which, dnsfunc=dns))
+    except dkim.ValidationError:
+        return False
 
 
 def signed(message: bytes) -> bytes:

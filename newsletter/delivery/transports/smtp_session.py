@@ -9,6 +9,7 @@ import asyncio
 import base64
 import ipaddress
 import logging
+import os
 import re
 import socket
 import ssl
@@ -255,7 +256,8 @@ class Session:
             raise DownError(f"{server} does not answer") from error
         except OSError as error:
             _drop(wire, wires)
-            why = error.strerror or str(error) or type(error).__name__
+            known = error.errno is not None and error.errno > 0
+            why = os.strerror(error.errno) if known else error.strerror or str(error)  # type: ignore[arg-type]
             raise DownError(f"{server} can't be reached: {why}") from error
         except BaseException:
             _drop(wire, wires)
