@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint types imports bench pictures lock serve clean
+.PHONY: help demo test crash lint types imports bench pictures lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -28,6 +28,9 @@ test: .venv/dev       ## lint, types, import contract and every test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>&1 | tail -n 20; exit $${PIPESTATUS[0]}
 	$(BIN)/python -m pytest -n auto -rs
+
+crash: .venv/dev      ## kill sends at random moments, 200 times and more; the table of docs/reliability.md
+	$(BIN)/python -m tests.reliability --write docs/reliability.md
 
 serve: .venv/runtime  ## the public pages of the publication in this directory
 	$(BIN)/newsletter serve

@@ -56,6 +56,7 @@ POLL = 0.25  #: seconds after which another process's pause or cancel is noticed
 _MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
 _GATHER = 0.001  # seconds that a result may wait for others to be written down with
 _PATIENCE = 60.0  # seconds for a database that is locked or full, before a run gives up
+_HURRY = 3.0  # the same once it was asked to stop
 
 _at_work: set[str] = set()  #: owners whose engine runs in this process right now
 
@@ -487,8 +488,9 @@ class _Run:
             try:
                 return self._transaction(batches, hungry=hungry, looks=looks)
             except RefusedError as error:  # nothing has left for it; what flies goes on flying
-                late = time.monotonic() - begun >= _PATIENCE
-                if late or self.engine.stop.at_once.is_set():
+                stop = self.engine.stop
+                patience = _HURRY if stop.asked.is_set() else _PATIENCE
+                if time.monotonic() - begun >= patience or stop.at_once.is_set():
                     raise
                 self.progress.waiting = str(error)
                 self.engine.progress(self.progress)
