@@ -93,7 +93,7 @@ class Skeleton:
     def cut(cls, message: bytes, nonce: str) -> Skeleton:
         pieces = re.split(_MARKER.format(nonce=nonce).encode(), message)
         names = zip(pieces[1::3], pieces[2::3], strict=True)
-        return cls(pieces[::3], [(name.decode(), context.decode()) for name, context in names])  # type: ignore[misc]
+        return cls(pieces[::3], [(name.decode(), context.decode()) for name, context in names])
 
     def _few(self, values: Mapping[Key, bytes]) -> tuple[bytes, ...]:
         return tuple(values[key] for key in self.order)

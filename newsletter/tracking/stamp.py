@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -65,4 +65,4 @@ class Stamper:
 @lru_cache(maxsize=8)
 def _date(seconds: int) -> str:
     """`Tue, 24 Nov 2026 08:00:00 +0000`; a second has thousands of messages."""
-    return formatdate(seconds)
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
