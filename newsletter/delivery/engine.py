@@ -164,12 +164,29 @@ class Engine:
             if row.state == "done":
                 return state_counts(connection, mailing_id)
         _may_run(row)
+        if row.send_at is not None and not self._due(mailing_id, row.send_at):
+            with self.database.read() as connection:
+                return state_counts(connection, mailing_id)
         self.transport.check()
         _at_work.add(self.owner)
         try:
             return _Run(self, mailing_id).to_the_end()
         finally:
             _at_work.discard(self.owner)
+
+    def _due(self, mailing_id: int, send_at: datetime) -> bool:
+        """Wait for the time of a scheduled mailing; False when it was asked to stop, or cancelled."""
+        with self.database.read() as connection:
+            waiting = Progress(sum(state_counts(connection, mailing_id).values()))
+        waiting.waiting = f"scheduled for {send_at:%Y-%m-%d %H:%M} UTC"
+        while (left := (send_at - datetime.now(UTC)).total_seconds()) > 0:
+            self.progress(waiting)
+            if self.stop.asked.wait(min(left, 4 * POLL)):
+                return False
+            with self.database.read() as connection:
+                if mailing_row(connection, mailing_id).state != "approved":
+                    return False
+        return True
 
     def begin(self, mailing_id: int) -> None:
         """Take the mailing: nobody else may send it from now on. Recovers what dead ones left."""
