@@ -17,7 +17,7 @@ from bench.figures import Figure, Result
 from bench.sample import ISSUE, in_new_process, interleaved, workspace_folder
 
 PEOPLE, RUNS = 10_000, 3
-_BATCH = 64  # messages between two syncs of the folder, as the engine hands them out
+_BATCH = 8  # messages between two syncs of the folder, as in the outbox
 
 
 def run(**_: Any) -> Result:
@@ -55,10 +55,10 @@ def run(**_: Any) -> Result:
 
 def _bare(sizes: list[int]) -> float:
     """Files a second when nothing is done but writing them safely."""
-    from newsletter.delivery.transports.outbox import _WRITERS
+    from newsletter.delivery import OutboxTransport
 
     body = os.urandom(max(sizes))
-    with workspace_folder() as folder, ThreadPoolExecutor(_WRITERS) as pool:
+    with workspace_folder() as folder, ThreadPoolExecutor(OutboxTransport.lanes) as pool:
         draft, done = folder / "draft", folder / "done"
         draft.mkdir()
         done.mkdir()
