@@ -10,9 +10,16 @@ from newsletter.editions.compose import (
     publication_view,
     what_multiplies,
 )
-from newsletter.editions.mime import Envelope, mailbox, one_click_allowed
+from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
-from newsletter.editions.slots import MOST_CHARACTERS, Skeleton, encode, fill, normalise
+from newsletter.editions.slots import (
+    MOST_CHARACTERS,
+    Skeleton,
+    encode,
+    fill,
+    marker,
+    normalise,
+)
 from newsletter.editions.templates import Templates
 from newsletter.editions.view import EditionView
 
@@ -32,9 +39,11 @@ __all__ = [
     "fill",
     "labels_view",
     "mailbox",
+    "marker",
     "normalise",
     "one_click_allowed",
     "publication_view",
     "signature_dict",
+    "skeleton",
     "what_multiplies",
 ]

@@ -25,7 +25,14 @@ from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
 from newsletter.config import SendGridSettings
-from newsletter.delivery.transports.base import Envelope, InDoubt, Letter, Outcome, Unreachable
+from newsletter.delivery.transports.base import (
+    Envelope,
+    InDoubt,
+    Letter,
+    Outcome,
+    UnmakeableError,
+    Unreachable,
+)
 from newsletter.delivery.transports.smtp_session import is_loopback
 from newsletter.editions import normalise
 from newsletter.errors import TransportError
@@ -140,7 +147,10 @@ class SendGridLane:
             request = self._requests(envelopes[0].letter)
             parts: list[tuple[Envelope, str]] = []
             for envelope in envelopes:
-                part, why = request.personalization(envelope)
+                try:
+                    part, why = request.personalization(envelope)
+                except Exception as error:  # noqa: BLE001  (one person must never stop the rest)
+                    part, why = "", str(UnmakeableError(envelope.n, error))
                 if why:
                     yield Outcome(envelope.n, "rejected", "", why)
                 else:
