@@ -28,6 +28,22 @@ ROOT = Path(__file__).parent.parent
 
 #: What settings mean, where their `description` in newsletter/config.py does not say it.
 MEANINGS = {
+    "transports.sendgrid.host": "where the API is; another one for the EU: https://api.eu.sendgrid.com",
+    "transports.smtp.username": "for logging in (AUTH PLAIN or LOGIN), under TLS or on a loopback address only",
+    "transports.smtp.connections": "open at a time; at most two messages are on their way for each",
+    "transports.sendgrid.connections": "requests at a time",
+    "transports.smtp.seconds_per_connection": "then it is opened anew",
+    "transports.smtp.connect_timeout": "seconds, for connecting, greeting, TLS and AUTH together",
+    "transports.smtp.dkim": (
+        "keys that sign, one table each with `domain` (`d=`), `selector` (`<selector>._domainkey.<domain>` "
+        "in the DNS) and `key_file` (PEM, RSA of 2048 bits or more, or Ed25519); without any the mail "
+        "server signs, or nobody"
+    ),
+    "transports.faulty.path": "folder of its outbox",
+    "transports.faulty.seed": "of its dice",
+    "transports.faulty.lanes": "writers at a time",
+    "sending.domains": "limits for recipients of single domains",
+    "sending.domains.<name>.limits": "as `sending.limits`, for this domain",
     "publication.name": "stands in every mail, on every page and in `List-Id`",
     "publication.tagline": "stands in the head of the public pages",
     "publication.base_url": (
@@ -195,7 +211,9 @@ def tables(
             plain = {n: f for n, f in one.model_fields.items() if not _model_in(f.annotation)}
             yield dotted, one, plain
             yield from tables(one, f"{dotted}.")
-        elif many := _model_in((None, *get_args(field.annotation))[-1]):  # a table of named ones
+        elif many := _model_in((None, *get_args(field.annotation))[-1]):  # named ones, or a list
+            if get_origin(field.annotation) is list:
+                continue
             yield dotted, None, {}
             yield f"{dotted}.<name>", many, dict(many.model_fields)
 
@@ -249,6 +267,8 @@ def _words(annotation: Any) -> str:
         return " or ".join(f"`{value}`" for value in inside)
     if origin in (Union, types.UnionType):
         return " or ".join(_words(one) for one in inside if one is not type(None))
+    if origin is list and _model_in(inside[0]):
+        return "list of tables"
     if origin in (list, tuple):
         return f"list of {_words(inside[0])}"
     if origin is dict:
