@@ -30,7 +30,7 @@ class Limit:
         self._sum = 0
 
     def _forget(self, now: float) -> None:
-        oldest = int(now / self._slot) - _SLOTS
+        oldest = int(now / self._slot) - _SLOTS - 1  # all of its slot is over a period ago
         while self._taken and self._taken[0][0] <= oldest:
             self._sum -= self._taken.popleft()[1]
 
