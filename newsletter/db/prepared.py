@@ -55,8 +55,8 @@ def read_time(value: str | None) -> datetime | None:
     return UTCTime().process_result_value(datetime.fromisoformat(value), None) if value else None  # type: ignore[arg-type]
 
 
-def json_rows(rows: Sequence[Any]) -> str:
-    """Rows as the parameter that `numbers` and `table` read."""
+def json_rows(rows: Sequence[Any] | Mapping[int, Any]) -> str:
+    """What `numbers` reads (a list) or `found` (rows by an integer key), as their parameter."""
     return json.dumps(rows)
 
 
@@ -70,23 +70,16 @@ def numbers(dialect: sa.Dialect, name: str) -> sa.Select[Any]:
     return sa.select(each.c.value)
 
 
-def table(dialect: sa.Dialect, name: str, *columns: str) -> sa.Subquery:
-    """SQL: a JSON array of arrays as a table; the first column is an integer, the others text."""
+def found(
+    dialect: sa.Dialect, name: str, key: sa.ColumnElement[Any], n: int
+) -> sa.ColumnElement[str]:
+    """SQL: the `n`-th cell of a row in a JSON object of arrays, by an integer key."""
     parameter = sa.bindparam(name, type_=sa.Text)
     if dialect.name == "postgresql":
-        each = sa.func.json_array_elements(sa.cast(parameter, sa.JSON)).table_valued("value")
-        cells: list[sa.ColumnElement[Any]] = [
-            each.c.value.op("->>")(n) for n in range(len(columns))
-        ]
-    else:
-        each = sa.func.json_each(parameter).table_valued("value")
-        cells = [sa.func.json_extract(each.c.value, f"$[{n}]") for n in range(len(columns))]
-    first = sa.cast(cells[0], sa.BigInteger).label(columns[0])
-    others = [
-        sa.cast(cell, sa.Text).label(column)
-        for cell, column in zip(cells[1:], columns[1:], strict=True)
-    ]
-    return sa.select(first, *others).subquery(name)
+        row = sa.cast(parameter, sa.JSON).op("->")(sa.cast(key, sa.Text))
+        return sa.type_coerce(row.op("->>")(n), sa.Text)
+    path = sa.literal('$."').concat(sa.cast(key, sa.Text)).concat(f'"[{n}]')
+    return sa.type_coerce(sa.func.json_extract(parameter, path), sa.Text)
 
 
 def as_json(dialect: sa.Dialect, statement: sa.Select[Any]) -> sa.Select[Any]:
@@ -101,6 +94,6 @@ def as_json(dialect: sa.Dialect, statement: sa.Select[Any]) -> sa.Select[Any]:
 
 def read_rows(cursor: Any) -> list[list[Any]]:
     """What an `as_json` statement found."""
-    found = cursor.fetchone()[0]
-    rows: list[list[Any]] = json.loads(found) if isinstance(found, str) else found or []
+    value = cursor.fetchone()[0]
+    rows: list[list[Any]] = json.loads(value) if isinstance(value, str) else value or []
     return rows

@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -54,7 +54,7 @@ AHEAD = (
 )
 POLL = 0.25  #: seconds after which another process's pause or cancel is noticed at the latest
 _MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
-_GATHER = 0.001  # seconds that a result may wait for others to be written down with
+_GATHER = 0.02  # seconds that a result may wait for others to be written down with
 _PATIENCE = 60.0  # seconds for a database that is locked or full, before a run gives up
 _HURRY = 3.0  # the same once it was asked to stop
 
@@ -111,16 +111,12 @@ class Stop:
         (self.at_once if self.asked.is_set() else self.asked).set()
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What a lane makes an envelope of."""
 
+    n: int
     recipient: Recipient
     letter: Letter
-
-    @property
-    def n(self) -> int:
-        return self.recipient.n
 
 
 class Engine:
@@ -405,9 +401,14 @@ class _Run:
         timeout = self._idle()
         try:
             self._take_in(results.get(timeout=timeout) if timeout else results.get_nowait())
-            enough = self.engine.window // 4
-            while len(self.unwritten) < enough:
-                self._take_in(results.get(timeout=_GATHER))
+            # A turn costs the same for one result as for many: gather while no lane runs dry.
+            until = time.monotonic() + _GATHER
+            while (
+                len(self.unwritten) < self.engine.window // 2
+                and self.lanes.backlog() > self.engine.transport.lanes // 3
+                and (left := until - time.monotonic()) > 0
+            ):
+                self._take_in(results.get(timeout=left))
             while True:
                 self._take_in(results.get_nowait())
         except queue.Empty:
@@ -490,7 +491,7 @@ class _Run:
         people = {one.n: one for one in turn.handed}
         for batch in batches:
             jobs = [
-                Job(people[claim.n], self.letters[people[claim.n].edition])
+                Job(claim.n, people[claim.n], self.letters[people[claim.n].edition])
                 for claim in batch
                 if claim.n in people
             ]

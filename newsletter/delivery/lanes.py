@@ -50,6 +50,9 @@ class Courier(Protocol):
     def put(self, batch: Sequence[Job]) -> None:
         """Hand over a batch; the next free lane takes it."""
 
+    def backlog(self) -> int:
+        """How many batches wait for a lane."""
+
     def take_back(self) -> int:
         """Return what no lane has begun as `unsent`; for stopping. Returns how many."""
 
@@ -90,6 +93,10 @@ class Lanes:
     def put(self, batch: Sequence[Job]) -> None:
         """Hand over a batch; the next free lane takes it."""
         self._work.put(batch)
+
+    def backlog(self) -> int:
+        """How many batches wait for a lane."""
+        return self._work.qsize()
 
     def take_back(self) -> int:
         """Return what no lane has begun as `unsent`; for stopping. Returns how many."""

@@ -7,7 +7,6 @@ nothing. The whole table of states is design §5.5; this file is the only one th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,11 +17,11 @@ from newsletter.audience import why_not
 from newsletter.db.prepared import (
     Prepared,
     as_json,
+    found,
     json_rows,
     numbers,
     read_rows,
     read_time,
-    table,
     time,
 )
 from newsletter.db.schema import UTCTime, delivery, lease, mailing, mailing_edition, subscriber
@@ -44,6 +43,7 @@ STATES = (
 OPEN = ("planned", "claimed", "handed", "deferred")  #: a finished mailing has none of these
 LEASE = timedelta(minutes=15)  #: of an owner; renewed while it lives
 EXPIRED, REFUSED = "expired", "refused"  #: why a delivery is rejected
+_FEW = 4
 CLAIM = 1000  #: rows that are claimed at a time: no message can be lost or doubled by them
 
 
@@ -122,19 +122,26 @@ class Ledger:
             .where(self._row, delivery.c.n == sa.bindparam("row"), *self._mine())
             .values(state="skipped", reason=sa.bindparam("why"), settled_at=now, owner=None)
         )
-        given = table(dialect, "results", "n", "code", "answer")
+        code, answer = (found(dialect, "results", delivery.c.n, cell) for cell in (0, 1))
         self._accept = Prepared(
             delivery.update()
-            .where(
-                self._row,
-                delivery.c.n.in_(sa.select(given.c.n)),  # or SQLite walks the whole mailing
-                delivery.c.n == given.c.n,
-                *self._handed_by_me(),
-            )
+            .where(self._row, among, *self._handed_by_me())
             .values(
                 state="accepted",
-                code=sa.func.nullif(given.c.code, ""),
-                answer=sa.func.nullif(given.c.answer, ""),
+                code=sa.func.nullif(code, ""),
+                answer=sa.func.nullif(answer, ""),
+                settled_at=now,
+                owner=None,
+            ),
+            dialect,
+        )
+        self._accept_same = Prepared(
+            delivery.update()
+            .where(self._row, among, *self._handed_by_me())
+            .values(
+                state="accepted",
+                code=sa.bindparam("with_code"),
+                answer=sa.bindparam("with_answer"),
                 settled_at=now,
                 owner=None,
             ),
@@ -260,10 +267,10 @@ class Ledger:
         Each person is looked at again: who may no longer be mailed is skipped.
         """
         at = time(self._dialect, now)
-        found = read_rows(self._people.run(connection, {"rows": json_rows(rows), "now": at}))
+        people = read_rows(self._people.run(connection, {"rows": json_rows(rows), "now": at}))
         skipped: dict[int, str] = {}
         going: list[Recipient] = []
-        for row in found:
+        for row in people:
             n, edition, attempts, expires_at, person, *known, why = row
             if person is None or why:
                 skipped[n] = why if person is not None else "erased"
@@ -329,11 +336,9 @@ class Ledger:
                         "until": verdict.expires_at,
                     }
                 )
-                outcome = replace(outcome, state=verdict.state)  # noqa: PLW2901
+                outcome = outcome._replace(state=verdict.state)  # noqa: PLW2901
             written.append(outcome)
-        if accepted:
-            results = {"results": json_rows(accepted), "now": time(self._dialect, now)}
-            self._accept.run(connection, results)
+        self._accepted(connection, accepted, time(self._dialect, now))
         if failed:
             connection.execute(self._fail, failed)
         if unsent:
@@ -348,6 +353,26 @@ class Ledger:
                 .values(state="claimed", attempts=delivery.c.attempts - 1)
             )
         return written
+
+    def _accepted(
+        self, connection: sa.Connection, accepted: Sequence[tuple[int, str, str]], at: Any
+    ) -> None:
+        """A thousand people of one request have one answer, messages by SMTP one each."""
+        together: dict[tuple[str, str], list[int]] = {}
+        for n, code, answer in accepted:
+            together.setdefault((code, answer), []).append(n)
+        alone: list[tuple[int, str, str]] = []
+        for (code, answer), rows in together.items():
+            if len(rows) < _FEW:
+                alone += [(n, code, answer) for n in rows]
+                continue
+            same = {"with_code": code or None, "with_answer": answer or None, "now": at}
+            self._accept_same.run(connection, {"rows": json_rows(rows), **same})
+        # each row is looked up among the results: few at a time
+        for some in _chunks(alone, 8 * _FEW):
+            results = json_rows({n: (code, answer) for n, code, answer in some})
+            among = json_rows([n for n, _, _ in some])
+            self._accept.run(connection, {"rows": among, "results": results, "now": at})
 
     # -- what others left ------------------------------------------------------------------------
 
@@ -517,5 +542,5 @@ def sent_lately(
 _read_time = lru_cache(maxsize=4096)(read_time)
 
 
-def _chunks(rows: Sequence[int], size: int = 500) -> Iterable[Sequence[int]]:
+def _chunks(rows: Sequence[Any], size: int = 500) -> Iterable[Sequence[Any]]:
     return (rows[at : at + size] for at in range(0, len(rows), size))

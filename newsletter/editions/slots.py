@@ -22,7 +22,6 @@ Key = tuple[str, str]  #: (slot name, context)
 MOST_CHARACTERS = 64  #: of a value that is a text; longer ones are cut
 _MARKER = r"@@{nonce}\.([a-z_]+)\.(html|text|header)@@"
 _LINE = 72  # columns of a quoted-printable line, under the 76 of RFC 2045 §6.7
-_TOKEN = re.compile(r"[a-z0-9]{1,64}")
 _SAFE = frozenset(range(33, 127)) - frozenset(b"=.") | {32}
 
 
@@ -45,8 +44,8 @@ def encode(value: str, context: Context) -> bytes:
     `header` values must come RFC 2047 encoded already; they are put in as they are. Other letters
     are left only in an address that needs SMTPUTF8 (RFC 6532).
     """
-    if _TOKEN.fullmatch(value):  # tokens, the hot path: nothing to escape
-        return value.encode("ascii")
+    if value.isalnum() and value.isascii() and len(value) <= MOST_CHARACTERS:
+        return value.encode("ascii")  # tokens, the hot path: nothing to escape
     return _encoded(value, context)
 
 

@@ -12,11 +12,9 @@ import os
 import pwd
 import shutil
 import signal
-import smtplib
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-DOMAINS = "example"  #: every address below this reserved name is a mailbox here …
+#: Addresses of these names, which RFC 2606 reserves, are mailboxes here …
+DOMAINS = r"(\.(example|test)|(^|[.@])example\.(com|net|org))$"
 UNKNOWN = "nobody-"  #: … but those that begin so, which are refused as unknown users
 SMALL = 20_000  #: bytes that the ports `small` and `surprise` take
 _HOST = "mx.newsletter.example"
@@ -111,7 +110,6 @@ class Postfix:
         self.home = Path(tempfile.mkdtemp(prefix="newsletter-mx-"))
         self.ports: dict[str, int] = {}
         self.process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
         self.home.chmod(0o755)
         self._lay_out()
         self.ca_file = self.home / "etc" / "ca.pem"
@@ -125,6 +123,7 @@ class Postfix:
                 if last:
                     self.remove()
                     raise
+                self.crash()
 
     def url(self, port: str = "main") -> str:
         """`main`; `small` and `surprise` take SMALL bytes and say so, or don't; `ascii` has no
@@ -150,16 +149,14 @@ class Postfix:
 
     def stop(self) -> None:
         """What `postfix stop` does: ends `master`, which ends whatever it began."""
-        if self.process:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(_PATIENCE)
-            group, self.process = self.process.pid, None
-            until = time.monotonic() + _PATIENCE
-            while _group_lives(group) and time.monotonic() < until:
-                time.sleep(0.01)
+        self._end(lambda group: os.kill(group, signal.SIGTERM))
+
+    def crash(self) -> None:
+        """Everything at once, in the middle of whatever it does."""
+        self._end(lambda group: os.killpg(group, signal.SIGKILL))
 
     def remove(self) -> None:
-        self.stop()
+        self.crash()
         shutil.rmtree(self.home)
 
     def empty(self) -> None:
@@ -207,8 +204,8 @@ class Postfix:
         (etc / "main.cf").write_text(
             _MAIN.format(home=home, host=_HOST, uid=nobody.pw_uid, gid=nobody.pw_gid)
         )
-        (etc / "domains").write_text(f"/\\.{DOMAINS}$/ here\n")
-        (etc / "mailboxes").write_text(f"if !/^{UNKNOWN}/\n/\\.{DOMAINS}$/ all/\nendif\n")
+        (etc / "domains").write_text(f"/{DOMAINS}/ here\n")
+        (etc / "mailboxes").write_text(f"if !/^{UNKNOWN}/\n/{DOMAINS}/ all/\nendif\n")
 
     def _choose_ports(self) -> None:
         with contextlib.ExitStack() as stack:
@@ -220,6 +217,16 @@ class Postfix:
             text = text.replace(f"{{{name}}}", f"127.0.0.1:{port}")
         (self.home / "etc" / "master.cf").write_text(text.replace("{most}", str(SMALL)))
 
+    def _end(self, kill: Callable[[int], None]) -> None:
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        with contextlib.suppress(ProcessLookupError):
+            kill(process.pid)
+        process.wait(_PATIENCE)
+        # Its children hold the ports as long as one of them lives.
+        self._await(lambda: not any(map(_greets, self.ports.values())), "closed ports")
+
     def _queued(self) -> int:
         root = self.home / "queue"
         return sum(path.is_file() for name in _QUEUES for path in (root / name).rglob("*"))
@@ -229,7 +236,6 @@ class Postfix:
         while not done():
             ended = self.process is not None and self.process.poll() is not None
             if ended or time.monotonic() > until:
-                self.stop()
                 raise RuntimeError(f"waited for {what}; Postfix logged:\n{self.logged()}")
             time.sleep(0.01)
 
@@ -293,18 +299,12 @@ def _read(path: Path) -> Mail:
 
 def _greets(port: int) -> bool:
     try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=_PATIENCE):
-            return True
+        with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE) as connection:
+            greeting = connection.recv(4)
+            connection.sendall(b"QUIT\r\n")
+            return greeting == b"220 "
     except OSError:
         return False
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from newsletter.editions import Skeleton, encode
 from newsletter.errors import NewsletterError
@@ -36,8 +36,7 @@ class Letter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):  # like Outcome made for every message: a tuple is made soonest
     """One message on its way; (mailing, n) names the delivery for ever."""
 
     mailing: int
@@ -64,8 +63,7 @@ class Envelope:
             raise UnmakeableError(self.n, error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one message.
 
     `accepted` the other side took it; `rejected` it never will; `deferred` it asked to try later, or

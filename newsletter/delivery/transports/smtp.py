@@ -345,6 +345,9 @@ class SmtpCourier:
             self._woken = True
             self._call(self._wake)
 
+    def backlog(self) -> int:
+        return len(self._work)
+
     def take_back(self) -> int:
         count = 0
         while True:
