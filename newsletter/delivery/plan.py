@@ -316,26 +316,24 @@ class Planner:
                 .where(exclusion.c.mailing == mailing_id)
                 .where(exclusion.c.subscriber_id == subscriber.c.id)
             )
-            .subquery()
+            .cte("people")
+            # or the segments' rules are asked again for every edition that a person is compared with
+            .prefix_with("MATERIALIZED")
         )
-        rows = (
-            sa.select(
-                sa.literal(mailing_id, sa.Integer),
-                sa.func.row_number().over(order_by=people.c.id),
-                people.c.id,
-                chosen.c.edition,
-                people.c.bits,
-                sa.func.nullif(people.c.arm, ""),
-                sa.literal("planned"),
-                sa.literal(0),
+        rows = sa.select(
+            sa.literal(mailing_id, sa.Integer),
+            sa.func.row_number().over(order_by=people.c.id),
+            people.c.id,
+            chosen.c.edition,
+            people.c.bits,
+            sa.func.nullif(people.c.arm, ""),
+            sa.literal("planned"),
+            sa.literal(0),
+        ).select_from(
+            people.outerjoin(
+                chosen,
+                sa.and_(chosen.c.bits == people.c.bits, chosen.c.arm == people.c.arm),
             )
-            .select_from(
-                people.outerjoin(
-                    chosen,
-                    sa.and_(chosen.c.bits == people.c.bits, chosen.c.arm == people.c.arm),
-                )
-            )
-            .order_by(people.c.id)
         )
         names = [
             *("mailing", "n", "subscriber_id", "edition", "segments", "arm", "state", "attempts")

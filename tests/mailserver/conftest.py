@@ -23,6 +23,8 @@ def mail_server() -> Iterator[server.Postfix]:
 @pytest.fixture
 def postfix(mail_server: server.Postfix) -> server.Postfix:
     """The server of this process, with nothing in its Maildir."""
+    if mail_server.process is None:  # a test that failed left it so
+        mail_server.start()
     mail_server.empty()
     return mail_server
 
@@ -40,5 +42,6 @@ def delivered(
     """The sample issue as its 486 readers got it, signed with both keys."""
     mail_server.empty()
     folder: Path = tmp_path_factory.mktemp("delivered")
-    yield deliver(folder / "publication", mail_server, keys)
-    mail_server.empty()
+    sent = deliver(folder / "publication", mail_server, keys)
+    yield sent
+    sent.workspace.close()

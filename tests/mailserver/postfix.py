@@ -10,9 +10,11 @@ import datetime
 import ipaddress
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -98,6 +100,7 @@ class Mail:
     path: Path
     delivered_to: str
     return_path: str
+    queue_id: str  #: two of the same are Postfix's own doing: it crashed after it had delivered
     raw: bytes  #: as it was sent, with CRLF: what the server put in front is cut off
     whole: bytes  #: with what the server put in front, line ends as in the file
 
@@ -114,16 +117,11 @@ class Postfix:
         self._lay_out()
         self.ca_file = self.home / "etc" / "ca.pem"
         make_certificate(self.ca_file, self.home / "etc")
-        for last in (False, False, True):  # another process may take a free port before we do
-            self._choose_ports()
-            try:
-                self.start()
-                return
-            except RuntimeError:
-                if last:
-                    self.remove()
-                    raise
-                self.crash()
+        try:
+            self._start_somewhere()
+        except BaseException:
+            self.remove()
+            raise
 
     def url(self, port: str = "main") -> str:
         """`main`; `small` and `surprise` take SMALL bytes and say so, or don't; `ascii` has no
@@ -165,10 +163,6 @@ class Postfix:
         for path in (self.home / "mail" / "all" / "new").iterdir():
             path.unlink()
 
-    def count(self) -> int:
-        """Mails in the Maildir by now."""
-        return len(os.listdir(self.home / "mail" / "all" / "new"))
-
     def settled(self) -> None:
         """Wait until nothing is queued."""
         self._await(lambda: not self._queued(), "an empty queue")
@@ -180,8 +174,11 @@ class Postfix:
         return [_read(path) for path in sorted(folder.iterdir())]
 
     def logged(self) -> str:
+        """The last of it."""
         parts = [self.home / "errors", self.home / "log"]
-        return "".join(path.read_text("utf-8", "replace") for path in parts if path.exists())
+        return "\n".join(
+            path.read_text("utf-8", "replace")[-3000:] for path in parts if path.exists()
+        )
 
     # -- how it is made --------------------------------------------------------------------------
 
@@ -207,6 +204,18 @@ class Postfix:
         (etc / "domains").write_text(f"/{DOMAINS}/ here\n")
         (etc / "mailboxes").write_text(f"if !/^{UNKNOWN}/\n/{DOMAINS}/ all/\nendif\n")
 
+    def _start_somewhere(self) -> None:
+        for attempt in range(3):  # another process may take a free port before we do
+            self._choose_ports()
+            try:
+                self.start()
+            except RuntimeError:
+                if attempt == 2:
+                    raise
+                self.crash()
+            else:
+                return
+
     def _choose_ports(self) -> None:
         with contextlib.ExitStack() as stack:
             for name in ("main", "small", "surprise", "ascii"):
@@ -227,9 +236,16 @@ class Postfix:
         # Its children hold the ports as long as one of them lives.
         self._await(lambda: not any(map(_greets, self.ports.values())), "closed ports")
 
-    def _queued(self) -> int:
-        root = self.home / "queue"
-        return sum(path.is_file() for name in _QUEUES for path in (root / name).rglob("*"))
+    def _queued(self) -> bool:
+        """Whether a message waits. One that Postfix took is executable: that is how it tells them
+        from those that a crash left half written, which nobody was told had been taken."""
+        for name in _QUEUES:
+            for path in (self.home / "queue" / name).rglob("*"):
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IXUSR:
+                        return True
+        return False
 
     def _await(self, done: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + _PATIENCE
@@ -294,7 +310,10 @@ def _read(path: Path) -> Mail:
         while lines[at][:1] in (b" ", b"\t"):
             at += 1
     raw = b"\r\n".join(lines[at:])
-    return Mail(path, front["Delivered-To"], front["Return-Path"].strip("<>"), raw, whole)
+    received = re.search(rb"Received: [^;]* id (\w+)", whole)
+    assert received
+    return_path = front["Return-Path"].strip("<>")
+    return Mail(path, front["Delivered-To"], return_path, received[1].decode(), raw, whole)
 
 
 def _greets(port: int) -> bool:
