@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 #: What settings mean, where their `description` in newsletter/config.py does not say it.
 MEANINGS = {
     "transports.sendgrid.host": "where the API is; another one for the EU: https://api.eu.sendgrid.com",
-    "transports.smtp.username": "for logging in (AUTH PLAIN or LOGIN), under TLS or on a loopback address only",
+    "transports.smtp.username": "for logging in (PLAIN or LOGIN), under TLS or on a loopback address only",
     "transports.smtp.connections": "open at a time; at most two messages are on their way for each",
     "transports.sendgrid.connections": "requests at a time",
     "transports.smtp.seconds_per_connection": "then it is opened anew",

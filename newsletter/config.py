@@ -232,6 +232,7 @@ class SmtpSettings(_Table):
         "resend", description="what becomes of a message whose final answer was lost"
     )
     dkim: list[DkimSettings] = Field(default_factory=list)
+    relay_signs: bool = Field(False, description="whether the mail server signs with DKIM for us")
 
     @field_validator("url", "fallbacks")
     @classmethod

@@ -45,7 +45,7 @@ from newsletter.briefs import (
     read_brief,
     read_text,
 )
-from newsletter.config import TRANSPORT_PLUGINS, Settings, load
+from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
 from newsletter.db import Database
 from newsletter.db.schema import edition, mailing_edition
 from newsletter.delivery import (
@@ -78,12 +78,15 @@ from newsletter.delivery import (
     store_editions,
     to_header,
 )
+from newsletter.delivery.dkim import Signer
+from newsletter.doctor import Check, looked_at
 from newsletter.editions import (
     Composer,
     Renderer,
     Signature,
     Templates,
     labels_view,
+    one_click_allowed,
     publication_view,
     what_multiplies,
 )
@@ -773,14 +776,71 @@ class Workspace:
     def signing_notes(self, transport: str | None = None) -> list[str]:
         """What to say when nobody signs our mail with DKIM, as far as we can know."""
         name = transport or self.settings.transports.default
-        if name != "smtp" or self.settings.transports.smtp.dkim:
+        smtp = self.settings.transports.smtp
+        if name != "smtp" or smtp.dkim or smtp.relay_signs:
             return []
-        domain = self.settings.sender.domain
         note = (
-            "we do not sign with DKIM (transports.smtp.dkim). Receivers want a signature of "
-            f"{domain}: make sure that the mail server signs"
+            "nobody signs with DKIM: give a key in [[transports.smtp.dkim]], or, if the mail server "
+            f"signs for {self.settings.sender.domain}, say so with transports.smtp.relay_signs"
         )
         return [note]
+
+    def examine(self, transport: str | None = None) -> list[Check]:
+        """Settings, database, secrets and a way out, each looked at; nothing is sent."""
+        name = transport or self.settings.transports.default
+
+        def database() -> str:
+            with self.database.read():
+                return self.database.engine.url.render_as_string()
+
+        def secrets() -> str:
+            return f"{len(self.keyring.fingerprints)} signing key, the one that this database knows"
+
+        def fence() -> str:
+            with self.database.read() as connection:
+                if breach := self.fence.breach(connection):
+                    raise RefusedError(
+                        f"{breach}; a send is refused until: send resume ID --i-know"
+                    )
+            return "this folder and this database belong together"
+
+        def way() -> str:
+            opened = self.transport(name)
+            try:
+                opened.check()
+            finally:
+                opened.close()
+            return f"{name} can be used"
+
+        def links() -> str:
+            base = self.settings.publication.base_url
+            if not one_click_allowed(base):
+                raise RefusedError(
+                    f"publication.base_url is {base}: without https no mail can offer one-click "
+                    "unsubscribing (RFC 8058)"
+                )
+            return base
+
+        looks = {
+            "database": database,
+            "secrets": secrets,
+            "fence": fence,
+            "links": links,
+            "way out": way,
+        }
+        checks = [looked_at(label, look) for label, look in looks.items()]
+        checks += [Check("signature", "note", note) for note in self.signing_notes(name)]
+        if name == "smtp":
+            checks += [self._public_key(one) for one in self.settings.transports.smtp.dkim]
+        return checks
+
+    def _public_key(self, settings: DkimSettings) -> Check:
+        """The DNS record that a signing key needs, for comparing."""
+        place = f"{settings.selector}._domainkey.{settings.domain}"
+        return looked_at(
+            "signature",
+            lambda: f"the DNS needs {place} TXT {Signer.load(settings, self.root).dns_record}",
+        )
 
     def status(self, issue: str, *, domains: bool = False) -> dict[str, Any]:
         return status_issue(self.database, issue, domains=domains)

@@ -23,6 +23,7 @@ _COMMANDS = {
     "send": ("send", "send"),
     "report": ("report", "report"),
     "serve": ("start", "serve_command"),
+    "doctor": ("doctor", "doctor"),
     "db": ("start", "db"),
 }
 
