@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from newsletter.errors import RefusedError
 from newsletter.tracking import Keyring, Ref
-from newsletter.tracking.tokens import PURPOSES
+from newsletter.tracking.tokens import PURPOSES, base32
 
 KEYS = Keyring({1: b"k" * 32})
 numbers = st.integers(0, 2**63 - 1)
@@ -73,3 +74,15 @@ def test_test_tokens_name_their_edition() -> None:
     assert ref is not None
     assert ref.test
     assert ref.test_edition == "0123456789abcdef"
+
+
+@given(numbers, numbers)
+def test_all_tokens_at_once_are_the_single_ones(mailing: int, n: int) -> None:
+    assert KEYS.tokens(mailing, n) == {
+        purpose: KEYS.token(mailing, n, purpose) for purpose in PURPOSES
+    }
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_the_quick_base32_is_the_standard_one(raw: bytes) -> None:
+    assert base32(raw) == base64.b32encode(raw).decode().rstrip("=").lower()
