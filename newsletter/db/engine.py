@@ -17,7 +17,6 @@ from newsletter.db.schema import installation
 from newsletter.errors import ConfigError, RefusedError
 
 HEAD = "0002"  #: the newest migration; a test holds it to the scripts
-_CACHE = 16_000  # kilobytes of pages in memory: a plan writes a million rows in one transaction
 _CHECKPOINT = 4000  # pages: a send changes the same ones again and again
 _BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another one
 
@@ -166,7 +165,6 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a committed claim survives a power cut
         cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
-        cursor.execute(f"PRAGMA cache_size={-_CACHE}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
