@@ -3,7 +3,7 @@
 Knows editions as bytes with slots; knows no HTML and no briefs.
 """
 
-from newsletter.delivery.engine import Engine, Progress, Stamp, Stop, letter, to_header
+from newsletter.delivery.engine import Engine, Stamp, letter, to_header
 from newsletter.delivery.fence import Fence
 from newsletter.delivery.ledger import STATES, Recipient, mailing_row
 from newsletter.delivery.mailings import (
@@ -32,6 +32,7 @@ from newsletter.delivery.plan import (
     mailings_of,
     store_editions,
 )
+from newsletter.delivery.progress import Progress, Stop
 from newsletter.delivery.transports import (
     Envelope,
     Lane,

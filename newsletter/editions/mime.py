@@ -40,7 +40,7 @@ def skeleton(
     text: str,
     campaign: str = "newsletter",
 ) -> bytes:
-    """The whole message with CRLF line ends. Slots: to, date, bounce, manage (header), and what
+    """The whole message with CRLF line ends. Slots: to, date, message, manage (header), and what
     `html` and `text` hold. `campaign` is what complaints are counted under (Feedback-ID)."""
     host = envelope.sender_email.rpartition("@")[2]
     boundary = f"=_{nonce}"
@@ -49,7 +49,7 @@ def skeleton(
         ("To", marker(nonce, "to", "header")),
         ("Subject", encoded(subject, "Subject")),
         ("Date", marker(nonce, "date", "header")),
-        ("Message-ID", f"<{marker(nonce, 'bounce', 'header')}@{host}>"),
+        ("Message-ID", f"<{marker(nonce, 'message', 'header')}@{host}>"),
         ("List-Id", mailbox(envelope.list_name, f"list.{host}", "List-Id")),
         ("Feedback-ID", f"{campaign}:issue:{_feedback_sender(host)}"),
         ("Precedence", "bulk"),

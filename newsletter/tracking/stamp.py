@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -41,6 +42,7 @@ class Stamper:
         """Values by slot name. `to` is the finished header value; `tokens` replaces the delivery's
         own, for test mails."""
         values = tokens or self.keyring.tokens(mailing, n)
+        values["message"] = message_id(values["bounce"])
         values["to"] = to
         values["date"] = _date(int(time.time()))
         values["reason"] = self.reason(consent_at, consent_source, created_at)
@@ -66,3 +68,9 @@ class Stamper:
 def _date(seconds: int) -> str:
     """`Tue, 24 Nov 2026 08:00:00 +0000`; a second has thousands of messages."""
     return format_datetime(datetime.fromtimestamp(seconds, UTC))
+
+
+def message_id(bounce: str) -> str:
+    """The local part of a delivery's Message-ID: always the same, and no token. Every reply carries
+    it in In-Reply-To, and whoever held a token for bounces could forge one."""
+    return hashlib.sha256(bounce.encode()).hexdigest()[:24]

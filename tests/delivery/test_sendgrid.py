@@ -41,7 +41,7 @@ LETTER = letter()
 
 def envelope(n: int = 1, email: str | None = None, reason: str = "why", **more: Any) -> Envelope:
     values = {
-        **{name: f"{name}{n}" for name in ("click", "bounce", "manage")},
+        **{name: f"{name}{n}" for name in ("click", "message", "manage")},
         "to": "x",
         "date": "now",
         "reason": reason,

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 from newsletter.db.schema import delivery, lease, subscriber, suppression
 from newsletter.delivery import Envelope, Letter, OutboxTransport
-from newsletter.delivery.engine import _host
 from newsletter.delivery.ledger import Ledger
+from newsletter.delivery.owners import host
 from newsletter.delivery.transports.outbox import OutboxLane
 from newsletter.editions import Skeleton
 from newsletter.errors import NewsletterError, NotFoundError, RefusedError, TransportError
@@ -387,7 +387,7 @@ def test_who_does_not_hold_the_claim_is_handed_nothing(workspace: Workspace) -> 
         assert mine.hand_out(connection, rows, datetime.now(UTC)) == ([], {})
 
 
-_PARENT = f"{_host()}:{os.getppid()}:"
+_PARENT = f"{host()}:{os.getppid()}:"
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ _PARENT = f"{_host()}:{os.getppid()}:"
         (f"{_PARENT}:ab", timedelta(minutes=5), True),
         (f"{_PARENT}:ab", timedelta(minutes=-1), True),  # it lives: the clock is what is wrong
         (f"{_PARENT}1:ab", timedelta(minutes=5), False),  # the number was given again
-        (f"{_host()}:4194303::ab", timedelta(minutes=5), False),
+        (f"{host()}:4194303::ab", timedelta(minutes=5), False),
     ],
 )
 def test_rows_of_an_owner_are_taken_over_only_when_it_is_dead(

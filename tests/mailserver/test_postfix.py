@@ -16,6 +16,7 @@ import pytest
 
 from newsletter.delivery import Progress
 from newsletter.errors import TransportError
+from newsletter.tracking.stamp import message_id
 from newsletter.tracking.tokens import Ref
 from newsletter.workspace import Workspace
 from tests.mailserver.postfix import UNKNOWN, Mail, Postfix, make_certificate
@@ -86,7 +87,9 @@ def test_every_return_path_names_its_delivery(delivered: Delivered) -> None:
         n = delivered.ledger[mail.delivered_to].n
         assert keyring.verify(found[1], "bounce") == Ref(delivered.mailing, n)
         assert keyring.verify(found[1], "manage") is None
-        assert f"Message-ID: <{found[1]}@signal-brief.example>\r\n".encode() in mail.raw
+        own = message_id(found[1])
+        assert f"Message-ID: <{own}@signal-brief.example>\r\n".encode() in mail.raw
+        assert keyring.verify(own, "bounce") is None  # every reply shows it to somebody
 
 
 def test_signatures_of_both_keys_hold_and_cover_the_way_out(

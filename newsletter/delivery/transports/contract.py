@@ -135,6 +135,6 @@ def letter() -> Letter:
 def envelope(n: int) -> Envelope:
     """Delivery `n` of mailing 1, to an address of its own."""
     address = f"reader{n}@example.org"
-    names = ("click", "bounce", "manage")
+    names = ("click", "message", "manage")
     values = {name: f"{name}{n}" for name in names} | {"to": address, "date": "today"}
     return Envelope(1, n, f"bounce+{n}@example.com", address, letter(), values)

@@ -1,0 +1,52 @@
+"""How far a send is, and how it is asked to end. For whoever watches it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+_MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is. One object, changed as the run goes on."""
+
+    total: int  #: deliveries of the mailing
+    settled: int = 0  #: of them, also by earlier runs
+    rate: float = 0.0  #: messages a second, of the last seconds
+    accepted: int = 0  #: of this run, as the next three
+    rejected: int = 0
+    deferred: int = 0
+    uncertain: int = 0
+    domains: dict[str, Counter[str]] = field(default_factory=dict)  #: states by recipient domain
+    waiting: str = ""  #: what the run waits for, as a clause; empty while it sends
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds, None while nothing moves."""
+        return (self.total - self.settled) / self.rate if self.rate else None
+
+    def count(self, domain: str, state: str) -> None:
+        """One outcome."""
+        if state not in ("accepted", "rejected", "deferred", "uncertain"):
+            return
+        setattr(self, state, getattr(self, state) + 1)
+        if state in ("accepted", "rejected"):
+            self.settled += 1
+        if domain not in self.domains and len(self.domains) >= _MOST_DOMAINS:
+            domain = "other domains"
+        self.domains.setdefault(domain, Counter())[state] += 1
+
+
+class Stop:
+    """A request to end a run: at first gently, so that nothing is left in doubt."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.at_once = threading.Event()
+
+    def __call__(self) -> None:
+        """Ask; asked a second time, connections are cut."""
+        (self.at_once if self.asked.is_set() else self.asked).set()
