@@ -43,6 +43,7 @@ from newsletter.text import masked
 log = logging.getLogger(__name__)
 
 _MAILBOX = re.compile(r"[^\s<>\x00-\x20\x7f]+@[^\s<>\x00-\x20\x7f@]+")
+_LARGE = 200_000  # bytes; the kernel takes a smaller message in one go
 _TICK = 0.2  # seconds between two looks at the deadlines
 _FIRST_AGAIN = 60.0  # seconds after which the first server is tried again
 
@@ -278,6 +279,8 @@ class _Attempt:
             body = body.replace(b"\r\n.", b"\r\n..")
             body = b"." + body if body.startswith(b".") else body
         wire.after_flush = settings.final_timeout
+        if len(body) > _LARGE:
+            wire.watch()
         try:
             wire.write(body + (b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n"))
             seconds = settings.final_timeout if wire.flushed else settings.command_timeout

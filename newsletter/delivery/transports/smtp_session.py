@@ -105,7 +105,6 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -158,6 +157,12 @@ class Wire(asyncio.Protocol):
         if self.lost or self.transport is None:
             raise self.lost or LostError("the connection was lost")
         self.transport.write(data)
+
+    def watch(self) -> None:
+        """Know from now on whether the kernel has everything (`flushed`). Costs two calls a write, so
+        it is for messages that may take a while; a small one is gone at once."""
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=0)
 
     async def reply(self, seconds: float) -> Reply:
         """The next reply. Raises LostError."""
@@ -305,7 +310,6 @@ class Session:
             self.wire.transport, self.wire, context, server_hostname=self.server.host
         )
         assert secured is not None
-        secured.set_write_buffer_limits(high=0)
         self.wire.transport = secured
         await self._hello()
 
