@@ -51,7 +51,8 @@ class Audit:
 
     @property
     def ok(self) -> bool:
-        """Both sums hold, and a finished mailing has nothing open and nothing uncertain."""
+        """Both sums hold, nobody is uncertain (also while their next attempt is still to come), and a
+        finished mailing has nothing open."""
         sums = (
             self.candidates == self.deliveries + sum(self.excluded.values())
             and self.deliveries == sum(self.states.values()) == self.planned

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import SIGKILL
 
 from tests.reliability.harness import WINDOW, Count, Scenario, Template, run
 from tests.reliability.scenarios import BY_NAME, SCENARIOS
@@ -53,7 +54,7 @@ _HEAD: Sequence[str] = (
 
 
 def _row(scenario: Scenario, total: Count) -> str:
-    most = f"{total.worst} of {WINDOW}" if total.kills and not scenario.cuts else ""
+    most = f"{total.worst} of {WINDOW}" if total.kills and scenario.signal == SIGKILL else ""
     books = "balance" if not total.unbalanced else f"{total.unbalanced} do not balance"
     cells = [
         scenario.what,

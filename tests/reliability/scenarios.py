@@ -14,6 +14,7 @@ _CUTS = {
     "busy": "421 at MAIL, connection closed",
     "later-at-rcpt": "450 at RCPT",
     "later-after-dot": "451 after the final dot",
+    "refuse": "550 at RCPT for some people",
 }
 
 SCENARIOS = [
@@ -21,12 +22,11 @@ SCENARIOS = [
     Scenario("kill-often", "killed with SIGKILL four times", kills=4),
     Scenario("term", "ended with SIGTERM", kills=2, signal=signal.SIGTERM),
     Scenario("restart", "the server killed and started again, twice", harm="restart"),
-    *(Scenario(name, what, faults={name: 0.02}, cuts=True, runs=5) for name, what in _CUTS.items()),
+    *(Scenario(name, what, faults={name: 0.02}, runs=5) for name, what in _CUTS.items()),
     Scenario(
         "cuts-and-kills",
         "all of these at 0.5 % each, and SIGKILL",
         faults=dict.fromkeys(_CUTS, 0.005),
-        cuts=True,
         kills=2,
     ),
     Scenario("lock", "the database locked by another process, again and again", harm="lock"),
@@ -38,7 +38,6 @@ SCENARIOS = [
         "the faulty transport, SIGKILL",
         transport="faulty",
         kills=2,
-        cuts=True,
         settings={
             "TRANSPORTS__FAULTY__DEFERRED": "0.02",
             "TRANSPORTS__FAULTY__UNCERTAIN": "0.01",

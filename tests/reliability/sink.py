@@ -2,7 +2,7 @@
 
 A process of its own, so that it outlives the senders that are killed:
 `python -m tests.reliability.sink RECORD [--port N] [--seed N] [--<fault> SHARE]…` prints its port. A line
-of RECORD is `<recipient>\t<Message-ID>`; it is written before the answer to the final dot leaves.
+of RECORD is `<recipient>\t<Message-ID>\t<name in EHLO>\t<remark>`, written before the last answer leaves.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import argparse
 import asyncio
 import random
 import re
+import zlib
 from pathlib import Path
 
-_ID = re.compile(rb"^Message-ID: *(\S+)", re.MULTILINE | re.IGNORECASE)
+_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
+UNANSWERED = "unanswered"  #: remark: taken, and the sender can't know it
+MISDIRECTED = "misdirected"  #: remark: the message's To is somebody else
 FAULTS = {
     "cut-before-data": "close the connection at RCPT",
     "cut-in-data": "close it in the middle of a message",
@@ -22,7 +25,13 @@ FAULTS = {
     "later-at-rcpt": "450 at RCPT",
     "later-after-dot": "451 after the final dot",
     "busy": "421 at MAIL, and close",
+    "refuse": "550 at RCPT, each time for the same people",
 }
+
+
+def refused(recipient: str, share: float) -> bool:
+    """Whether these people are among those who are refused: by name, so that both sides know."""
+    return zlib.crc32(recipient.encode()) % 1000 < share * 1000
 
 
 class Sink(asyncio.Protocol):
@@ -33,6 +42,7 @@ class Sink(asyncio.Protocol):
         self.buffer = bytearray()
         self.body = False
         self.recipient = ""
+        self.client = ""
         self.cut_in = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,6 +75,7 @@ class Sink(asyncio.Protocol):
         verb = line[:4].upper()
         draw = self.record.draws
         if verb in (b"EHLO", b"HELO"):
+            self.client = line[5:].decode("ascii", "replace").strip()
             self.transport.write(b"250-sink\r\n250 PIPELINING\r\n")
         elif verb == b"MAIL":
             if draw("busy"):
@@ -74,7 +85,10 @@ class Sink(asyncio.Protocol):
             self.transport.write(b"250 ok\r\n")
         elif verb == b"RCPT":
             self.recipient = line.split(b"<", 1)[1].split(b">", 1)[0].decode()
-            if draw("cut-before-data"):
+            if refused(self.recipient, self.record.shares.get("refuse", 0)):
+                self.recipient = ""
+                self.transport.write(b"550 5.1.1 no such user\r\n")
+            elif draw("cut-before-data"):
                 self.transport.abort()
             elif draw("later-at-rcpt"):
                 self.recipient = ""
@@ -103,8 +117,13 @@ class Sink(asyncio.Protocol):
             self.transport.write(b"451 4.3.0 later\r\n")
             return
         found = _ID.search(message)
-        self.record.write(self.recipient, found[1].decode() if found else "")
-        if draw("cut-after-dot"):
+        head = message[: message.find(b"\r\n\r\n")]
+        cut = draw("cut-after-dot")
+        remark = UNANSWERED if cut else ""
+        if self.recipient.encode() not in head:
+            remark = MISDIRECTED
+        self.record.write(self.recipient, found[1].decode() if found else "", self.client, remark)
+        if cut:
             self.transport.abort()
             return
         self.transport.write(b"250 2.0.0 taken\r\n")
@@ -122,8 +141,8 @@ class Record:
         share = self.shares.get(fault)
         return share is not None and self.random.random() < share
 
-    def write(self, recipient: str, message_id: str) -> None:
-        self.file.write(f"{recipient}\t{message_id}\n".encode())
+    def write(self, *fields: str) -> None:
+        self.file.write(("\t".join(fields) + "\n").encode())
 
 
 async def main() -> None:

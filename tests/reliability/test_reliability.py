@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.reliability.harness import Template, check, run
+from tests.reliability.harness import Copy, Template, check, run
 from tests.reliability.scenarios import BY_NAME
+from tests.reliability.sink import MISDIRECTED, UNANSWERED
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,31 @@ def test_nobody_is_lost_and_nobody_mailed_twice_beyond_the_window(
 
 
 def test_the_checker_finds_lost_doubled_and_strange_ones() -> None:
-    records = [("a", "1"), ("b", "2"), ("b", "2"), ("c", "3"), ("c", "4"), ("x", "5")]
-    lost, extra, problems = check(records, expected=["a", "b", "c", "d", "e"], excused={"e"})
-    assert (lost, extra) == (1, 2)
-    assert problems == [
+    copies = [
+        *(Copy("a", "1"), Copy("b", "2"), Copy("b", "2"), Copy("c", "3"), Copy("c", "4")),
+        *(Copy("x", "5"), Copy("y", "5", "", MISDIRECTED)),
+    ]
+    expected = ["a", "b", "c", "d", "e", "y"]
+    found = check(copies, expected=expected, excused={"e"}, charged=set())
+    assert (found.lost, found.doubled, found.unexplained) == (1, 2, 2)
+    assert found.problems == [
         "1 who were never planned got a mail",
         "1 got two mails with different Message-IDs",
+        "a Message-ID is missing, or belongs to two people",
+        "1 got somebody else's mail",
     ]
-    assert check([("a", "1")], expected=["a"], excused=set()) == (0, 0, [])
+    fine = check([Copy("a", "1")], expected=["a"], excused=set(), charged=set())
+    assert (fine.lost, fine.doubled, fine.unexplained, fine.problems) == (0, 0, 0, [])
+
+
+def test_each_duplicate_is_charged_to_the_kill_that_explains_it() -> None:
+    first, second, third = ("start1", "start2", "start3")
+    copies = [
+        *(Copy("a", "1", first), Copy("a", "1", third)),
+        *(Copy("b", "2", first), Copy("b", "2", second)),
+        *(Copy("c", "3", second), Copy("c", "3", third)),
+        *(Copy("d", "4", third, UNANSWERED), Copy("d", "4", third)),
+        *(Copy("e", "5", third), Copy("e", "5", third)),
+    ]
+    found = check(copies, expected=list("abcde"), excused=set(), charged={first, second})
+    assert (found.doubled, found.worst, found.unexplained) == (5, 2, 1)
