@@ -57,6 +57,10 @@ class Database:
         with self._explained(), self._connect(writes=True) as connection, connection.begin():
             yield connection
 
+    def writer(self) -> Writer:
+        """Many `write`s one after another by one thread, on a connection of their own."""
+        return Writer(self)
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """What the world does to a database (locked, full, damaged, gone) as a sentence."""
@@ -141,6 +145,36 @@ class Database:
     def close(self) -> None:
         """Give back every connection; the object can be used again."""
         self.engine.dispose()
+
+
+class Writer:
+    """`Database.write` without taking a connection out of the pool each time, which costs as much as
+    two statements. For one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: sa.Connection | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, as `Database.write`; after an error the next one connects again."""
+        database = self._database
+        with database._explained():
+            if self._connection is None:
+                database.check()
+                self._connection = database.engine.connect().execution_options(writes=True)
+            try:
+                with self._connection.begin():
+                    yield self._connection
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Give the connection back; the object can be used again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _lower(value: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,12 +22,19 @@ class Prepared:
     """One statement for one dialect. Parameters are named by `sa.bindparam`."""
 
     def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        compiled = statement.compile(  # type: ignore[attr-defined]
+            dialect=dialect, compile_kwargs={"render_postcompile": True}
+        )
         self._sql: str = str(compiled)
-        self._constants: dict[str, Any] = dict(compiled.params)
+        self._constants: dict[str, Any] = {
+            name: process(value) if (process := compiled._bind_processors.get(name)) else value
+            for name, value in compiled.params.items()
+        }
         self._order: Sequence[str] | None = compiled.positiontup
 
-    def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
+    def run(
+        self, connection: sa.Connection, values: Mapping[str, Any] = MappingProxyType({})
+    ) -> Any:
         """Execute within the connection's transaction; returns the driver's cursor. Values must be
         what the driver takes: see `time` and `json_rows`."""
         every = {**self._constants, **values}

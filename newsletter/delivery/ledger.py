@@ -111,6 +111,12 @@ class Ledger:
             ),
             dialect,
         )
+        self._take = Prepared(
+            delivery.update()
+            .where(self._row, among)
+            .values(state="claimed", owner=self.owner, next_at=None),
+            dialect,
+        )
         handed = (
             delivery.update()
             .where(self._row, among, *self._mine())
@@ -216,7 +222,7 @@ class Ledger:
         where: Sequence[sa.ColumnElement[bool]],
         order: sa.ColumnElement[Any],
     ) -> list[Claim]:
-        rows = connection.execute(
+        statement = (
             sa.select(delivery.c.n, delivery.c.edition, subscriber.c.domain)
             .select_from(
                 delivery.outerjoin(subscriber, subscriber.c.id == delivery.c.subscriber_id)
@@ -226,15 +232,11 @@ class Ledger:
             .limit(CLAIM)
             # on PostgreSQL two owners take different rows; SQLite has one writer anyway
             .with_for_update(skip_locked=True, of=delivery)
-        ).all()
-        if not rows:
-            return []
-        connection.execute(
-            delivery.update()
-            .where(self._row, delivery.c.n.in_([row.n for row in rows]))
-            .values(state="claimed", owner=self.owner, next_at=None)
         )
-        return [Claim(row.n, row.edition, row.domain or "") for row in rows]
+        rows = read_rows(Prepared(as_json(self._dialect, statement), self._dialect).run(connection))
+        if rows:
+            self._take.run(connection, {"rows": json_rows([n for n, _, _ in rows])})
+        return [Claim(n, edition, domain or "") for n, edition, domain in rows]
 
     def expire(self, connection: sa.Connection, now: datetime) -> int:
         """Reject the deferred ones whose time to try again is over; returns how many."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from dataclasses import dataclass, field
 
 _MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
@@ -20,7 +19,7 @@ class Progress:
     rejected: int = 0
     deferred: int = 0
     uncertain: int = 0
-    domains: dict[str, Counter[str]] = field(default_factory=dict)  #: states by recipient domain
+    domains: dict[str, dict[str, int]] = field(default_factory=dict)  #: states by recipient domain
     waiting: str = ""  #: what the run waits for, as a clause; empty while it sends
 
     @property
@@ -35,9 +34,11 @@ class Progress:
         setattr(self, state, getattr(self, state) + 1)
         if state in ("accepted", "rejected"):
             self.settled += 1
-        if domain not in self.domains and len(self.domains) >= _MOST_DOMAINS:
-            domain = "other domains"
-        self.domains.setdefault(domain, Counter())[state] += 1
+        states = self.domains.get(domain)
+        if states is None:
+            known = domain if len(self.domains) < _MOST_DOMAINS else "other domains"
+            states = self.domains.setdefault(known, {})
+        states[state] = states.get(state, 0) + 1
 
 
 class Stop:

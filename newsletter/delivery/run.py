@@ -5,6 +5,7 @@ The engine prepares it; this is the hot path. What it knows of the transport is 
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import time
@@ -69,9 +70,12 @@ class Run:
         self.lanes: Courier = (
             courier(self._envelope) if courier else Lanes(engine.transport, self._envelope)
         )
+        self.writer = engine.database.writer()
         self.letters: dict[int, Letter] = {}
         transport = engine.transport
-        self.pool = Pool(self.pacing, batch=transport.batch, one_edition=transport.one_edition)
+        # a courier of its own deals messages out one by one: no need to cut them up for it
+        batch = engine.window if courier else transport.batch
+        self.pool = Pool(self.pacing, batch=batch, one_edition=transport.one_edition)
         self.flying: dict[int, Recipient] = {}  # handed out, not yet reported
         self.unwritten: list[tuple[Recipient, Outcome]] = []  # reported, not yet committed
         self.after = 0  # rows up to here have been claimed
@@ -91,6 +95,7 @@ class Run:
     def to_the_end(self) -> dict[str, int]:
         engine = self.engine
         engine.begin(self.mailing)
+        gc.freeze()  # what is there already stays: looking at it again and again costs 5 %
         try:
             self._prepare()
             self.lanes.start()
@@ -104,6 +109,7 @@ class Run:
                 self.lanes.join(5)
         finally:
             self._leave()
+            gc.unfreeze()
         if self.fatal:
             raise self.fatal
         return self._finish()
@@ -301,7 +307,7 @@ class Run:
     def _transaction(self, batches: list[list[Claim]], *, hungry: bool, looks: bool) -> _Turn:
         turn, ledger, engine = _Turn(), self.ledger, self.engine
         now = datetime.now(UTC)
-        with engine.database.write() as connection:
+        with self.writer.write() as connection:
             if self.unwritten:
                 turn.written = ledger.settle(
                     connection,
@@ -441,7 +447,7 @@ class Run:
         now = datetime.now(UTC)
         engine = self.engine
         try:
-            with engine.database.write() as connection:
+            with self.writer.write() as connection:
                 self.ledger.settle(
                     connection,
                     self.unwritten,
@@ -455,6 +461,7 @@ class Run:
         except RefusedError as error:  # the next start finds a dead owner and recovers
             if not self.fatal:
                 self.fatal = error
+        self.writer.close()
         self.unwritten = []
 
     def _finish(self) -> dict[str, int]:

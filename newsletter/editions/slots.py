@@ -84,6 +84,8 @@ class Skeleton:
         self.order = tuple(order)
         #: the values that splicing needs
         self.keys = frozenset(order)
+        #: whether SMTP must stuff dots: a value never begins a line with one
+        self.dotted = any(part.startswith(b".") or b"\n." in part for part in self.parts)
         # One formatting in C instead of a loop over the slots.
         self._format = b"%b".join(part.replace(b"%", b"%%") for part in parts)
         self._pick = itemgetter(*self.order) if len(self.order) > 1 else self._few

@@ -275,7 +275,7 @@ class _Attempt:
     async def _body(self) -> Outcome:
         settings, wire = self.session.settings, self.session.wire
         body = self.body
-        if b"\r\n." in body or body.startswith(b"."):
+        if self.envelope.letter.skeleton.dotted:
             body = body.replace(b"\r\n.", b"\r\n..")
             body = b"." + body if body.startswith(b".") else body
         wire.after_flush = settings.final_timeout

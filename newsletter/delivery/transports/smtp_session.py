@@ -13,8 +13,10 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_LINE = 8_192  # bytes; RFC 5321 §4.5.3.1.5 asks for 512
 _MOST_LINES = 200  # of one reply
+_MOST_TEXT = 2_000  # characters of one that are kept
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})\b[ :-]*")
 
 
@@ -45,10 +48,7 @@ class Reply(NamedTuple):
     @property
     def parts(self) -> tuple[str, str]:
         """`550 5.1.1`, or `550` without an enhanced code (RFC 3463); and the rest of the text."""
-        text = self.text
-        if found := _ENHANCED.match(text):
-            return f"{self.code} {found[1]}", text[found.end() :].replace("\n", " ")
-        return str(self.code), text.replace("\n", " ")
+        return _parts(self)
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}".replace("\n", " ")
@@ -125,15 +125,18 @@ class Wire(asyncio.Protocol):
         if len(line) > _LONGEST_LINE or len(self._lines) >= _MOST_LINES:
             self.fail(LostError("an endless reply, which is no SMTP"))
             return
-        line = line.rstrip(b"\r")
-        if not line[:3].isdigit() or line[3:4] not in (b" ", b"-", b""):
+        found = _read_line(line)
+        if found is None:
             self.fail(LostError("a reply that is no SMTP"))
             return
-        self._lines.append(line[4:].decode("utf-8", "replace"))
-        if line[3:4] != b"-":
-            text = "\n".join(self._lines) if len(self._lines) > 1 else self._lines[0]
+        reply, last = found
+        if last and not self._lines:
+            self._replies.append(reply)
+            return
+        self._lines.append(reply.text)
+        if last:
+            self._replies.append(Reply(reply.code, "\n".join(self._lines)[:_MOST_TEXT]))
             self._lines = []
-            self._replies.append(Reply(int(line[:3]), _printable(text)))
 
     def pause_writing(self) -> None:
         self.flushed = False
@@ -214,7 +217,7 @@ class Session:
         self.wire = wire
         self.extensions: dict[str, str] = {}
         self.sent = 0
-        self.opened = asyncio.get_running_loop().time()
+        self.opened = time.monotonic()
 
     @classmethod
     async def open(
@@ -363,13 +366,12 @@ class Session:
     @property
     def usable(self) -> bool:
         """Whether it may carry another message."""
-        settings = self.settings
-        age = asyncio.get_running_loop().time() - self.opened
+        settings, wire = self.settings, self.wire
         return (
-            self.wire.lost is None
-            and self.wire.silent
+            wire.lost is None
+            and wire.silent
             and self.sent < settings.messages_per_connection
-            and age < settings.seconds_per_connection
+            and time.monotonic() - self.opened < settings.seconds_per_connection
         )
 
     async def quit(self, wires: set[Wire]) -> None:
@@ -407,8 +409,22 @@ def _drop(wire: Wire | None, wires: set[Wire]) -> None:
             wire.transport.abort()
 
 
-def _printable(text: str) -> str:
-    """What a server says, without control characters but the line ends between its lines."""
-    if text.isprintable():
-        return text[:2000]
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)[:2000]
+# A server says the same few things to every message.
+@lru_cache(maxsize=256)
+def _read_line(line: bytes) -> tuple[Reply, bool] | None:
+    """A line of a reply, and whether it is the last; None when it is no SMTP."""
+    line = line.rstrip(b"\r")
+    if not line[:3].isdigit() or line[3:4] not in (b" ", b"-", b""):
+        return None
+    text = line[4:].decode("utf-8", "replace")
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "?" for char in text)
+    return Reply(int(line[:3]), text[:_MOST_TEXT]), line[3:4] != b"-"
+
+
+@lru_cache(maxsize=256)
+def _parts(reply: Reply) -> tuple[str, str]:
+    text = reply.text
+    if found := _ENHANCED.match(text):
+        return f"{reply.code} {found[1]}", text[found.end() :].replace("\n", " ")
+    return str(reply.code), text.replace("\n", " ")
