@@ -404,9 +404,14 @@ def plan_hash(connection: sa.Connection, mailing_id: int) -> str:
 def _recipients(connection: sa.Connection, mailing_id: int) -> Iterator[str]:
     """Who gets which edition, as lines in the order of the numbers, some thousand people a piece: a
     million rows are put together in the database four times as fast as here."""
-    row = sa.cast(delivery.c.n, sa.Text) + sa.literal(",") + sa.cast(delivery.c.subscriber_id, sa.Text)
+    row = (
+        sa.cast(delivery.c.n, sa.Text)
+        + sa.literal(",")
+        + sa.cast(delivery.c.subscriber_id, sa.Text)
+    )
     row += sa.literal(",") + sa.cast(delivery.c.edition, sa.Text)
-    number, last = sa.bindparam("number"), sa.bindparam("last")
+    number = sa.bindparam("number", type_=sa.Integer)
+    last = sa.bindparam("last", type_=sa.Integer)
     piece = (
         sa.select(delivery.c.n, row.label("line"))
         .where(delivery.c.mailing == mailing_id, delivery.c.n > number, delivery.c.n <= last)

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,8 +133,10 @@ class SendGridLane:
         api = SendGridAPIClient(settings.api_key.get_secret_value(), host=transport.host)
         # A type that is not just `application/json` tells the client that the body is encoded.
         headers = {**api.client.request_headers, "Content-Type": "application/json; charset=utf-8"}
+        key = {"Authorization": headers.pop("Authorization")}
         self._client = _Client(transport.host, headers, 3, timeout=settings.timeout)
         self._client.wire = self._wire
+        self._client.secret = key
 
     def _request(self, letter: Letter) -> _Request:
         return _Request(letter, self.transport, sandbox=self._sandbox)
@@ -256,41 +259,43 @@ class _Request:
             shared["reply_to"] = transport.reply_to
         if sandbox:
             shared["mail_settings"] = {"sandbox_mode": {"enable": True}}
-        constant, self._own = _headers(letter)
+        constant, own = _headers(letter)
         if constant:
             shared["headers"] = constant
         self._head = json.dumps(shared)[:-1] + ', "personalizations": ['
-        self._slots = [
+        slots = [
             (name, context, f"@@{letter.nonce}.{name}.{context}@@")
             for name, context in sorted(letter.skeleton.keys)
             if context in ("html", "text")
             and f"@@{letter.nonce}.{name}.{context}@@"
             in (letter.html, letter.text)[context == "text"]
         ]
+        #: what the form's places take, in their order
+        self._places = [(name, context) for name, context, _ in slots]
+        substitutions = ", ".join(f'{_constant(key)}: "%s"' for _, _, key in slots)
+        headers = []
+        for name, pieces in own:
+            self._places += [(piece, "header") for slot, piece in pieces if slot]
+            value = "".join("%s" if slot else _constant(piece)[1:-1] for slot, piece in pieces)
+            headers.append(f'{_constant(name)}: "{value}"')
+        self._form = (
+            '{"to": [{"email": %s}], "custom_args": {"delivery": "%d.%d"}, '
+            f'"substitutions": {{{substitutions}}}, "headers": {{{", ".join(headers)}}}}}'
+        )
 
     def personalization(self, envelope: Envelope) -> tuple[str, str]:
-        """One person's part as JSON, or why there can be none. A hot path: some 8 µs."""
+        """One person's part as JSON, or why there can be none. A hot path: some 4 µs."""
         values = envelope.values
-        substitutions = {
-            key: html.escape(normalised(values[name]))
-            if context == "html"
-            else normalised(values[name])
-            for name, context, key in self._slots
-        }
-        encoded = json.dumps(substitutions)
-        if len(encoded) > _MOST_SUBSTITUTED:
-            return "", "the values for this person are more than SendGrid takes (10,000 bytes)"
         if not envelope.recipient.isascii():
             return "", "SendGrid takes no address with other letters before the @"
-        headers = {
-            name: "".join([values[piece] if slot else piece for slot, piece in pieces])
-            for name, pieces in self._own
-        }
-        return (
-            f'{{"to": [{{"email": {json.dumps(envelope.recipient)}}}], '
-            f'"substitutions": {encoded}, "headers": {json.dumps(headers)}, '
-            f'"custom_args": {{"delivery": "{envelope.mailing}.{envelope.n}"}}}}'
-        ), ""
+        filled = [_encoded(values[name], context) for name, context in self._places]
+        address = encode_basestring_ascii(envelope.recipient)
+        part = self._form % (address, envelope.mailing, envelope.n, *filled)
+        if len(part) > _MOST_SUBSTITUTED:
+            substituted = json.dumps(json.loads(part)["substitutions"])
+            if len(substituted) > _MOST_SUBSTITUTED:
+                return "", "the values for this person are more than SendGrid takes (10,000 bytes)"
+        return part, ""
 
     def split(
         self, parts: Sequence[tuple[Envelope, str]]
@@ -311,18 +316,26 @@ class _Request:
             size += len(part[1]) + 2
         yield some
 
-    def body(self, parts: Sequence[tuple[Envelope, str]]) -> str:
-        return self._head + ", ".join([part for _, part in parts]) + "]}"
+    def body(self, parts: Sequence[tuple[Envelope, str]]) -> _Body:
+        return _Body(self._head + ", ".join([part for _, part in parts]) + "]}")
+
+
+def _constant(text: str) -> str:
+    """A JSON string for a form."""
+    return json.dumps(text).replace("%", "%%")
+
+
+def _encoded(value: str, context: str) -> str:
+    """A value as in a message by SMTP, for between the quotes of a JSON string; tokens, which are most
+    values, need nothing."""
+    return value if value.isalnum() and value.isascii() else _escaped(value, context)
 
 
 @lru_cache(maxsize=8192)
-def _normalised(value: str) -> str:
-    return normalise(value)
-
-
-def normalised(value: str) -> str:
-    """As in a message by SMTP; tokens, which are most values, need nothing."""
-    return value if value.isascii() and value.isalnum() else _normalised(value)
+def _escaped(value: str, context: str) -> str:
+    if context != "header":
+        value = normalise(value)
+    return json.dumps(html.escape(value) if context == "html" else value)[1:-1]
 
 
 def _headers(letter: Letter) -> tuple[dict[str, str], list[tuple[str, list[tuple[bool, str]]]]]:
@@ -468,21 +481,38 @@ class _Answer:
         return self.hdrs
 
 
+class _Body(str):
+    """The body of a request, which the client encodes."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> _Payload:
+        return _Payload(super().encode(encoding, errors))
+
+
+class _Payload(bytes):
+    """An encoded body. The client puts it into a line for its log, whether or not somebody logs:
+    a megabyte of people who have no place there."""
+
+    def __format__(self, _: str) -> str:
+        return f"{len(self):,} bytes"
+
+
 class _Client(python_http_client.Client):  # type: ignore[misc]
     """SendGrid's client on a connection of ours: its own opens one for each call, without time-out."""
 
     wire: _Wire
+    secret: dict[str, str]  #: header fields that the client must not see: it logs what it has
 
     def _build_client(self, name: str | None = None) -> _Client:
         path = [*self._url_path, name] if name else self._url_path
         made = _Client(self.host, self.request_headers, self._version, path, timeout=self.timeout)
-        made.wire = self.wire
+        made.wire, made.secret = self.wire, self.secret
         return made
 
     def _make_request(self, opener: Any, request: Any, timeout: Any = None) -> _Answer:  # noqa: ARG002
-        answer = self.wire.exchange(
-            request.get_method(), request.selector, request.data, dict(request.header_items())
-        )
+        headers = {**dict(request.header_items()), **self.secret}
+        answer = self.wire.exchange(request.get_method(), request.selector, request.data, headers)
         if answer.code >= 400:
             raise HTTPError(answer.code, answer.reason, answer.read(), answer.hdrs)
         return answer
