@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 POLL = 0.25  #: seconds after which another process's pause or cancel is noticed at the latest
 _GATHER = 0.02  # seconds that a result may wait for others to be written down with
+_NAPS = 0.0005, 0.002  # seconds between two looks at the results meanwhile
 _PATIENCE = 60.0  # seconds for a database that is locked or full, before a run gives up
 _HURRY = 3.0  # the same once it was asked to stop
 
@@ -200,9 +201,12 @@ class Run:
             while (
                 len(self.unwritten) < self.engine.window // 2
                 and self.lanes.backlog() > self.engine.transport.lanes // 3
-                and (left := until - time.monotonic()) > 0
+                and time.monotonic() < until
             ):
-                self._take_in(results.get(timeout=left))
+                # woken for each result, this thread would take time from the lanes
+                time.sleep(min(_NAPS[1], max(_NAPS[0], 2 / (self.progress.rate or 1e6))))
+                while not results.empty():
+                    self._take_in(results.get_nowait())
             while True:
                 self._take_in(results.get_nowait())
         except queue.Empty:
