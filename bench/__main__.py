@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help="compose, inline, outbox; send")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-    parser.add_argument("--profile", action="store_true", help="compose: where the time goes, too")
+    parser.add_argument(
+        "--profile", action="store_true", help="compose, send: where the time goes, too"
+    )
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {min(unknown)}; there are: {', '.join(BENCHMARKS)}")

@@ -85,6 +85,7 @@ class Result:
     figures: Sequence[Figure]
     targets: Sequence[Target] = ()
     notes: Sequence[str] = ()
+    profiles: dict[str, str] = field(default_factory=dict)  #: where the time goes, by what was run
     machine: dict[str, Any] = field(default_factory=machine)
 
     def as_dict(self) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class Result:
                 for target in self.targets
             ],
             "notes": list(self.notes),
+            "profiles": self.profiles,
         }
 
     def keep(self) -> None:
@@ -125,6 +127,10 @@ class Result:
         console.print(table)
         for line in (*map(str, self.targets), *self.notes):
             console.print(Padding(Text(line), (0, 0, 0, 2)))
+        for what, lines in self.profiles.items():
+            console.print(
+                Padding(Text(f"\n{what}, own time of the functions:\n{lines}"), (0, 0, 0, 2))
+            )
         console.print()
 
 

@@ -11,6 +11,7 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -117,16 +118,25 @@ def sign_all(message: bytes, signers: Sequence[Signer]) -> bytes:
     names: list[bytes] = []
     canonical: list[bytes] = []
     for field in reversed(_FOLD.sub(b"", head).split(b"\r\n")):  # §5.4.2: from the last one up
-        name, colon, value = field.partition(b":")
-        name = name.strip().lower()
-        if colon and (name in _SIGNED or name.startswith(b"list-")):
-            names.append(name)
-            canonical.append(name + b":" + _SPACES.sub(b" ", value).strip() + b"\r\n")
+        if found := _canonical(field):
+            names.append(found[0])
+            canonical.append(found[1])
     names += _OVERSIGNED
     listed, hashed, at = b":".join(names), b"".join(canonical), int(time.time())
     return b"".join([signer.field(listed, hashed, body_hash, at) for signer in signers])
 
 
+@lru_cache(maxsize=256)  # most fields are the same in every message
+def _canonical(field: bytes) -> tuple[bytes, bytes] | None:
+    """Name and relaxed form (§3.4.2) of an unfolded field, None for one that is not signed."""
+    name, colon, value = field.partition(b":")
+    name = name.strip().lower()
+    if not colon or not (name in _SIGNED or name.startswith(b"list-")):
+        return None
+    return name, name + b":" + _SPACES.sub(b" ", value).strip() + b"\r\n"
+
+
+@lru_cache(maxsize=256)
 def _folded(names: bytes) -> bytes:
     """`from:to:…` in lines of at most 70 bytes, broken behind a colon."""
     lines = [b""]
