@@ -68,6 +68,7 @@ from newsletter.delivery import (
     approve,
     audit_issue,
     cancel,
+    due_issues,
     mailings_of,
     pause,
     refuse_tampered,
@@ -711,6 +712,10 @@ class Workspace:
         if due is None or due <= datetime.now(UTC):
             return None
         return f"send_at of {issue} is {due:%a %d %b %Y, %H:%M}; this sends now"
+
+    def due(self, now: datetime) -> list[str]:
+        """Issues whose scheduled mailing should be under way, and that nobody sends."""
+        return due_issues(self.database, now)
 
     def _refuse_changed(self, issue: str, fingerprint: str) -> None:
         try:

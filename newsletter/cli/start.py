@@ -37,10 +37,12 @@ def init_command(folder: Path) -> None:
     type=click.IntRange(0, 65535),
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option("--only", type=click.Choice(["public"]), help="Serve just this part.")
+@click.option(
+    "--only", type=click.Choice(["public"]), help="Serve just this part; start no scheduled send."
+)
 @with_workspace
-def serve_command(workspace: Workspace, host: str, port: int, only: str | None) -> None:  # noqa: ARG001
-    """Serve the public pages: redirects, unsubscribe, actions, archive.
+def serve_command(workspace: Workspace, host: str, port: int, only: str | None) -> None:
+    """Serve the public pages (redirects, unsubscribe, actions, archive), and start scheduled sends.
 
     Example: newsletter serve --port 8000
     """
@@ -51,6 +53,7 @@ def serve_command(workspace: Workspace, host: str, port: int, only: str | None) 
         host=host,
         port=port,
         ready=lambda address: click.echo(f"listening on {address}"),
+        clock=only is None,
     )
 
 

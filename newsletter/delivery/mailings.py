@@ -28,6 +28,7 @@ from newsletter.delivery.ledger import (
     resolve,
     state_counts,
 )
+from newsletter.delivery.owners import lives
 from newsletter.delivery.plan import exclusions, load_plan, mailings_of, plan_hash
 from newsletter.errors import RefusedError
 
@@ -77,6 +78,23 @@ class Audit:
 def regular_mailing(connection: sa.Connection, issue: str) -> sa.Row[Any]:
     """The newest mailing of an issue. Raises NotFoundError when nothing was planned."""
     return mailings_of(connection, issue)[-1]
+
+
+def due_issues(database: Database, now: datetime) -> list[str]:
+    """Issues whose scheduled mailing should be under way, and that no living process sends: approved
+    and their time has come, or left behind by a process that died."""
+    with database.read() as connection:
+        rows = connection.execute(
+            sa.select(mailing.c.id, mailing.c.issue)
+            .where(mailing.c.state.in_(("approved", "running")), mailing.c.kind != "service")
+            .where(mailing.c.send_at <= now)
+            .order_by(mailing.c.send_at, mailing.c.id)
+        ).all()
+        return [
+            row.issue
+            for row in rows
+            if not any(lives(one, until, now) for one, until in owners(connection, row.id).items())
+        ]
 
 
 def approve(database: Database, issue: str, *, plan: str | None, actor: str) -> str:

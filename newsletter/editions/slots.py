@@ -49,7 +49,7 @@ def encode(value: str, context: Context) -> bytes:
     return _encoded(value, context)
 
 
-@lru_cache(maxsize=8192)  # dates, and why people get the mail, are the same for many
+@lru_cache(maxsize=1024)  # dates, and why people get the mail, are the same for many
 def _encoded(value: str, context: Context) -> bytes:
     if context == "header":
         if "\n" in value.replace("\r\n ", "") or "\r" in value.replace("\r\n ", ""):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import uvicorn
 
 from newsletter.errors import RefusedError
+from newsletter.web.clock import Clock
 from newsletter.web.public import public_app
 from newsletter.workspace import Workspace
 
@@ -23,8 +25,16 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def serve(workspace: Workspace, *, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is told the address; port 0 takes a free one.
+def serve(
+    workspace: Workspace,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    clock: bool = True,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is told the address; port 0 takes a free one. With
+    `clock`, scheduled mailings are sent when their time has come.
 
     Raises RefusedError when the port can't be had.
     """
@@ -52,7 +62,8 @@ def serve(workspace: Workspace, *, host: str, port: int, ready: Callable[[str], 
         timeout_graceful_shutdown=5,
     )
     try:
-        _Server(config, lambda: ready(address)).run(sockets=[listener])
+        with Clock(workspace) if clock else nullcontext():
+            _Server(config, lambda: ready(address)).run(sockets=[listener])
     finally:
         listener.close()
         workspace.close()

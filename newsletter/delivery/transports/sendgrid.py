@@ -331,7 +331,7 @@ def _encoded(value: str, context: str) -> str:
     return value if value.isalnum() and value.isascii() else _escaped(value, context)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _escaped(value: str, context: str) -> str:
     if context != "header":
         value = normalise(value)
