@@ -105,4 +105,4 @@ def test_the_end_of_the_clock_ends_a_send_gently(
         until(lambda: workspace.status(ISSUE)["states"]["accepted"])
     states = workspace.status(ISSUE)["states"]
     assert states["planned"]
-    assert not (states["handed"] or states["claimed"] or states["uncertain"])
+    assert [states[one] for one in ("handed", "claimed", "uncertain")] == [0, 0, 0]
