@@ -714,7 +714,8 @@ class Workspace:
         return f"send_at of {issue} is {due:%a %d %b %Y, %H:%M}; this sends now"
 
     def due(self, now: datetime) -> list[str]:
-        """Issues whose scheduled mailing should be under way, and that nobody sends."""
+        """Issues whose scheduled mailing should be under way at `now` (aware), and that nobody
+        sends."""
         return due_issues(self.database, now)
 
     def _refuse_changed(self, issue: str, fingerprint: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from newsletter.cli.live import live_progress
+from newsletter.cli.live import few_collections, live_progress
 from newsletter.cli.show import (
     confirm,
     err,
@@ -236,29 +236,42 @@ def start(workspace: Workspace, issue_id: str, yes: bool, wait: bool, as_json: b
         err.print(f"note: {note}", markup=False)
     confirm(f"Send {issue_id} now?", yes=yes)
     stop = Stop()
-    with _signals(stop), live_progress(f"sending {issue_id}") as show:
+    with _signals(stop), few_collections(), live_progress(f"sending {issue_id}") as show:
         status = workspace.start(issue_id, progress=show, stop=stop)
     if as_json:
         print_json(status)
     else:
         _print_status(issue_id, status)
-    if stop.asked.is_set() and status["state"] == "running":
+    if stop.asked and status["state"] == "running":
         err.print(f"Stopped. Go on with: newsletter send start {issue_id}")
         raise click.exceptions.Exit(1)
 
 
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    """SIGTERM and Ctrl-C let what is on its way arrive; a second one cuts the connections."""
+    """SIGTERM and Ctrl-C let what is on its way arrive; a second one cuts the connections. A closed
+    terminal (SIGHUP, unless it was to be ignored) and `serve` when it ends (SIGUSR1) ask gently,
+    however often."""
+
+    told = False
 
     def ask(_number: int, _frame: Any) -> None:
-        if stop.asked.is_set():
+        nonlocal told
+        stop.asked = True
+        if told:
             err.print("Cutting the connections.")
+            stop.at_once = True
         else:
             err.print("Stopping; what is on its way arrives first. Once more cuts the connections.")
-        stop()
+            told = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    def leave(_number: int, _frame: Any) -> None:
+        stop.asked = True
+
+    handlers = {signal.SIGTERM: ask, signal.SIGINT: ask, signal.SIGUSR1: leave}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        handlers[signal.SIGHUP] = leave
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -19,17 +19,15 @@ from newsletter.db.schema import UTCTime
 
 
 class Prepared:
-    """One statement for one dialect. Parameters are named by `sa.bindparam`."""
+    """One statement for one dialect. Parameters are named by `sa.bindparam`; a literal in it must be
+    what the driver takes, a time therefore a parameter."""
 
     def __init__(self, statement: sa.Executable, dialect: sa.Dialect) -> None:
         compiled = statement.compile(  # type: ignore[attr-defined]
             dialect=dialect, compile_kwargs={"render_postcompile": True}
         )
         self._sql: str = str(compiled)
-        self._constants: dict[str, Any] = {
-            name: process(value) if (process := compiled._bind_processors.get(name)) else value
-            for name, value in compiled.params.items()
-        }
+        self._constants: dict[str, Any] = dict(compiled.params)
         self._order: Sequence[str] | None = compiled.positiontup
 
     def run(

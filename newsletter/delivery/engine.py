@@ -105,7 +105,7 @@ class Engine:
         waiting.waiting = f"scheduled for {send_at:%Y-%m-%d %H:%M} UTC"
         while (left := (send_at - datetime.now(UTC)).total_seconds()) > 0:
             self.progress(waiting)
-            if self.stop.asked.wait(min(left, 4 * POLL)):
+            if self.stop.wait(min(left, 4 * POLL)):
                 return False
             with self.database.read() as connection:
                 if mailing_row(connection, mailing_id).state != "approved":

@@ -8,7 +8,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,6 +37,47 @@ class Trouble:
     wait: float | None = None  #: seconds that the other side asked for
 
 
+class Results:
+    """What comes back, in the order in which it came: one outcome for each message. Any thread puts,
+    one takes.
+
+    Not `queue.SimpleQueue`: in CPython 3.11 its `get` with a timeout waits for ever when a signal's
+    handler ran longer than the timeout.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[Outcome | Trouble] = deque()
+        self._bell = threading.Lock()  # locked while there is nothing new
+        self._bell.acquire()
+        self._waiting = False
+
+    def put(self, item: Outcome | Trouble) -> None:
+        self._items.append(item)
+        if self._waiting:
+            with suppress(RuntimeError):  # somebody else has rung already
+                self._bell.release()
+
+    def get_nowait(self) -> Outcome | Trouble:
+        """Raises queue.Empty."""
+        try:
+            return self._items.popleft()
+        except IndexError:
+            raise queue.Empty from None
+
+    def get(self, timeout: float) -> Outcome | Trouble:
+        """The next one, within so many seconds. Raises queue.Empty, also a little too early."""
+        self._waiting = True  # before the look, so that nothing comes in between unheard
+        try:
+            if not self._items:
+                self._bell.acquire(timeout=timeout)
+        finally:
+            self._waiting = False
+        return self.get_nowait()
+
+    def empty(self) -> bool:
+        return not self._items
+
+
 class Courier(Protocol):
     """Takes batches to the other side and brings outcomes back; started once, ended once.
 
@@ -42,8 +85,8 @@ class Courier(Protocol):
     """
 
     @property
-    def results(self) -> queue.SimpleQueue[Outcome | Trouble]:
-        """What comes back, in the order in which it came: one outcome for each message."""
+    def results(self) -> Results:
+        """What comes back."""
 
     def start(self) -> None: ...
 
@@ -74,7 +117,7 @@ class Lanes:
         it raises rejects that message alone."""
         self.transport = transport
         self.make = make
-        self.results: queue.SimpleQueue[Outcome | Trouble] = queue.SimpleQueue()
+        self.results = Results()
         self._work: queue.SimpleQueue[Sequence[Job] | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -205,22 +205,23 @@ class Ledger:
         where = [self._row, delivery.c.n > after, delivery.c.state == "planned"]
         if only is not None:
             where.append(only)
-        return self._claim(connection, where, delivery.c.n)
+        return self._claim(connection, where, delivery.c.n, {})
 
     def claim_due(self, connection: sa.Connection, now: datetime) -> list[Claim]:
         """Rows whose next attempt is due."""
         where = [
             self._row,
-            delivery.c.next_at <= now,
+            delivery.c.next_at <= sa.bindparam("now", type_=UTCTime, required=False),
             delivery.c.state.in_(("deferred", "uncertain")),
         ]
-        return self._claim(connection, where, delivery.c.next_at)
+        return self._claim(connection, where, delivery.c.next_at, {"now": time(self._dialect, now)})
 
     def _claim(
         self,
         connection: sa.Connection,
         where: Sequence[sa.ColumnElement[bool]],
         order: sa.ColumnElement[Any],
+        values: Mapping[str, Any],
     ) -> list[Claim]:
         statement = (
             sa.select(delivery.c.n, delivery.c.edition, subscriber.c.domain)
@@ -233,7 +234,8 @@ class Ledger:
             # on PostgreSQL two owners take different rows; SQLite has one writer anyway
             .with_for_update(skip_locked=True, of=delivery)
         )
-        rows = read_rows(Prepared(as_json(self._dialect, statement), self._dialect).run(connection))
+        found = Prepared(as_json(self._dialect, statement), self._dialect)
+        rows = read_rows(found.run(connection, values))
         if rows:
             self._take.run(connection, {"rows": json_rows([n for n, _, _ in rows])})
         return [Claim(n, edition, domain or "") for n, edition, domain in rows]

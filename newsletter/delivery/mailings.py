@@ -81,8 +81,8 @@ def regular_mailing(connection: sa.Connection, issue: str) -> sa.Row[Any]:
 
 
 def due_issues(database: Database, now: datetime) -> list[str]:
-    """Issues whose scheduled mailing should be under way, and that no living process sends: approved
-    and their time has come, or left behind by a process that died."""
+    """Issues whose scheduled mailing should be under way at `now` (an aware datetime), and that no
+    living process sends: approved and their time has come, or left behind by one that died."""
     with database.read() as connection:
         rows = connection.execute(
             sa.select(mailing.c.id, mailing.c.issue)

@@ -423,7 +423,8 @@ def _recipients(connection: sa.Connection, mailing_id: int) -> Iterator[str]:
         sa.select(sa.func.max(delivery.c.n)).where(delivery.c.mailing == mailing_id)
     )
     for at in range(0, most or 0, _PIECE):
-        yield connection.scalar(lines, {"number": at, "last": at + _PIECE}) or ""
+        if found := connection.scalar(lines, {"number": at, "last": at + _PIECE}):
+            yield found + "\n"
 
 
 def _arm_of(options: Options) -> sa.ColumnElement[str]:

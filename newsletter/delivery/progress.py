@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from dataclasses import dataclass, field
 
+_LOOK = 0.05  # seconds between two looks at a flag
 _MOST_DOMAINS = 1000  # counted apart; the rest together, so that memory stays bounded
 
 
@@ -42,12 +43,21 @@ class Progress:
 
 
 class Stop:
-    """A request to end a run: at first gently, so that nothing is left in doubt."""
+    """A request to end a run: at first gently, so that nothing is left in doubt. Plain flags, because
+    signal handlers set them: a lock could be held by the very thread that they interrupt."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.at_once = threading.Event()
+        self.asked = False
+        self.at_once = False
 
     def __call__(self) -> None:
         """Ask; asked a second time, connections are cut."""
-        (self.at_once if self.asked.is_set() else self.asked).set()
+        self.at_once = self.asked
+        self.asked = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but no longer than until somebody asks; returns whether somebody did."""
+        end = time.monotonic() + seconds
+        while not self.asked and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK))
+        return self.asked

@@ -5,13 +5,10 @@ The engine prepares it; this is the hot path. What it knows of the transport is 
 
 from __future__ import annotations
 
-import gc
 import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -97,10 +94,6 @@ class Run:
 
     def to_the_end(self) -> dict[str, int]:
         """Send what can be sent; returns how many deliveries are in each state."""
-        with _few_collections():
-            return self._to_the_end()
-
-    def _to_the_end(self) -> dict[str, int]:
         engine = self.engine
         engine.begin(self.mailing)
         try:
@@ -135,9 +128,9 @@ class Run:
         self.not_after = datetime.fromisoformat(not_after) if not_after else None
 
     def _over(self) -> bool:
-        if self.engine.stop.asked.is_set():
+        if self.engine.stop.asked:
             self.ending = self.ending or "stopped"
-            if self.engine.stop.at_once.is_set():
+            if self.engine.stop.at_once:
                 self.lanes.abort()
         if self.fatal or self.ending:
             self.lanes.take_back()
@@ -162,7 +155,7 @@ class Run:
             return True
         waiting = counts["deferred"] + counts["uncertain"]
         self.progress.waiting = f"{waiting} to try again, next at {again:%H:%M:%S} UTC"
-        self.engine.stop.asked.wait(min(POLL, max(0.0, (again - now).total_seconds())))
+        self.engine.stop.wait(min(POLL, max(0.0, (again - now).total_seconds())))
         return False
 
     def _canary(self, now: datetime) -> None:
@@ -176,7 +169,7 @@ class Run:
             self.progress.waiting = (
                 f"the canary is out; the rest waits till {canary.until:%H:%M} UTC"
             )
-            self.engine.stop.asked.wait(POLL)
+            self.engine.stop.wait(POLL)
             return
         with self.engine.database.write() as connection:
             verdict = canary.judge(connection)
@@ -265,7 +258,7 @@ class Run:
             self.paused
             or self.ending
             or self.fatal
-            or self.engine.stop.asked.is_set()
+            or self.engine.stop.asked
             or (self.canary and self.canary.until)
         )
 
@@ -305,8 +298,8 @@ class Run:
                 return self._transaction(batches, hungry=hungry, looks=looks)
             except RefusedError as error:  # nothing has left for it; what flies goes on flying
                 stop = self.engine.stop
-                patience = _HURRY if stop.asked.is_set() else _PATIENCE
-                if time.monotonic() - begun >= patience or stop.at_once.is_set():
+                patience = _HURRY if stop.asked else _PATIENCE
+                if time.monotonic() - begun >= patience or stop.at_once:
                     raise
                 self.progress.waiting = str(error)
                 self.engine.progress(self.progress)
@@ -452,7 +445,7 @@ class Run:
         """Write down what is known, give back what was not sent."""
         self.lanes.take_back()
         while not self.lanes.results.empty():
-            self._take_in(self.lanes.results.get())
+            self._take_in(self.lanes.results.get_nowait())
         now = datetime.now(UTC)
         engine = self.engine
         try:
@@ -503,20 +496,6 @@ class _Turn:
     state: str = ""  #: of the mailing, when it was looked at
     note: str = ""
     lost: bool = False  #: somebody else has the lease
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Look for cycles seldom. A run makes none, and what was there before stays: searching both for
-    them after every few hundred messages took 5 to 10 % of the time."""
-    often = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(50_000, *often[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*often)
-        gc.unfreeze()
 
 
 def _wants_less(code: str) -> bool:

@@ -40,9 +40,8 @@ class Clock:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         self._sending: dict[str, _Sending] = {}
-        self._failures: dict[
-            str, tuple[int, float]
-        ] = {}  # how many in a row, not before (monotonic)
+        # how many in a row, and not before when (monotonic)
+        self._failures: dict[str, tuple[int, float]] = {}
 
     def __enter__(self) -> Clock:
         self._thread.start()
@@ -54,7 +53,9 @@ class Clock:
         self._thread.join()
         for sending in self._sending.values():
             if sending.process.poll() is None:
-                sending.process.send_signal(signal.SIGTERM)
+                # not SIGTERM: whoever stopped us may have sent that to all of us, and a second one
+                # would cut connections
+                sending.process.send_signal(signal.SIGUSR1)
         until = time.monotonic() + _GOODBYE
         for issue, sending in self._sending.items():
             try:
@@ -104,7 +105,7 @@ class Clock:
             said = output.read().decode("utf-8", "replace").strip()
         if code == 0:
             self._failures.pop(issue, None)
-            log.info("the send of %s is through", issue)
+            log.info("the send of %s has ended: %s", issue, said[-2000:])
             return
         times = self._failures.get(issue, (0, 0.0))[0] + 1
         wait = min(_LAST_AGAIN, _FIRST_AGAIN * 2.0 ** (times - 1))

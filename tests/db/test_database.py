@@ -254,3 +254,20 @@ def test_one_address_is_one_subscriber(database: Database) -> None:
     }  # fmt: skip
     with pytest.raises(sa.exc.IntegrityError), database.write() as connection:
         connection.execute(subscriber.insert(), [values, values])
+
+
+def test_a_writer_works_again_after_an_error(database: Database) -> None:
+    writer = database.writer()
+    with writer.write() as connection:
+        connection.execute(audit_log.insert(), _entry(NOON))
+    with pytest.raises(sa.exc.IntegrityError), writer.write() as connection:
+        connection.execute(audit_log.insert(), [{**_entry(NOON), "id": 7} for _ in range(2)])
+    with writer.write() as connection:
+        connection.execute(audit_log.insert(), _entry(NOON))
+        assert connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) == 2
+    writer.close()
+    with writer.write() as connection:
+        connection.execute(audit_log.insert(), _entry(NOON))
+    writer.close()
+    with database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import select
@@ -179,6 +180,22 @@ def test_a_wrong_key_is_named_and_never_shown(
         lane.close()
     shown = f"{told.value!r} {told.value} {caplog.text} {transport(server).settings!r}"
     assert Server.key not in shown
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(answers=[400]), Faults(answers=[401])])
+def test_neither_the_key_nor_an_address_is_logged_by_anybody(
+    faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)  # of every library too
+    with Server(faults) as server:
+        lane = transport(server).lane()
+        with contextlib.suppress(TransportError):
+            list(lane.send([envelope(email="ada.lovelace@example.org")]))
+        lane.close()
+    everything = caplog.text + "".join(repr(one.__dict__) for one in caplog.records)
+    assert caplog.records
+    assert Server.key not in everything
+    assert "ada.lovelace" not in everything
 
 
 def test_too_large_a_request_is_halved_and_too_large_an_edition_named() -> None:

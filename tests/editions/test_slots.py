@@ -77,6 +77,16 @@ def test_no_line_is_too_long_or_begins_with_a_dot_that_a_value_brought(
     assert max(map(len, raw.split(b"\r\n"))) <= 998
 
 
+@given(st.text(alphabet=".a= \r\n", max_size=60), st.text(alphabet=".a \n", max_size=300))
+def test_a_skeleton_that_says_it_has_no_dots_at_line_starts_has_none(
+    value: str, around: str
+) -> None:
+    """A transport that trusts it doesn't look at the lines again."""
+    cut = Skeleton.cut(message(around, around + "\n"), NONCE)
+    if not cut.dotted:
+        assert b"\r\n." not in spliced(message(around, around + "\n"), value)
+
+
 @given(st.text(max_size=300))
 def test_a_normalised_value_is_one_short_clean_line(value: str) -> None:
     short = normalise(value)

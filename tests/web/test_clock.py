@@ -106,3 +106,24 @@ def test_the_end_of_the_clock_ends_a_send_gently(
     states = workspace.status(ISSUE)["states"]
     assert states["planned"]
     assert [states[one] for one in ("handed", "claimed", "uncertain")] == [0, 0, 0]
+
+
+def test_a_stop_that_reaches_server_and_send_alike_leaves_nobody_in_doubt(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a terminal, or the end of a systemd unit, signals both of them."""
+    monkeypatch.setenv("NEWSLETTER_SENDING__LIMITS", '["100/second"]')
+    scheduled(workspace, datetime.now(UTC))
+    with Clock(workspace, every=0.05) as clock:
+        until(lambda: workspace.status(ISSUE)["states"]["accepted"])
+        sending = clock._sending[ISSUE]
+        output = os.dup(sending.output.fileno())
+        sending.process.send_signal(signal.SIGTERM)
+    said = os.pread(output, 10_000, 0)
+    os.close(output)
+    assert b"Stopping" in said
+    assert b"Cutting" not in said
+    assert sending.process.returncode == 1
+    states = workspace.status(ISSUE)["states"]
+    assert states["planned"]
+    assert [states[one] for one in ("handed", "claimed", "uncertain")] == [0, 0, 0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import re
 import ssl
 import threading
@@ -20,7 +19,7 @@ from typing import Any
 
 from newsletter.config import SmtpSettings
 from newsletter.delivery.dkim import Signer, sign_all
-from newsletter.delivery.lanes import Job, Trouble, longest_wait
+from newsletter.delivery.lanes import Job, Results, Trouble, longest_wait
 from newsletter.delivery.transports.base import (
     Envelope,
     InDoubt,
@@ -324,7 +323,7 @@ class SmtpCourier:
     def __init__(self, transport: SmtpTransport, make: Callable[[Job], Envelope]) -> None:
         self.transport = transport
         self.make = make
-        self.results: queue.SimpleQueue[Outcome | Trouble] = queue.SimpleQueue()
+        self.results = Results()
         self._work: deque[Job] = deque()  # appended to by the ledger's thread, popped by the loop's
         self._idle: deque[asyncio.Future[None]] = deque()
         self._wires: set[Wire] = set()
