@@ -40,7 +40,7 @@ ENV_PREFIX = "NEWSLETTER_"
 TRANSPORT_PLUGINS = "newsletter.transports"  #: entry points of ways out that others wrote
 _ENV_OF_COMMAND_LINE = {"NEWSLETTER_WORKSPACE"}
 
-FieldType = Literal["text", "number", "date", "boolean", "choice"]
+FieldType = Literal["text", "number", "date", "boolean", "choice", "list"]
 
 
 class _Table(BaseModel):

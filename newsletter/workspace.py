@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from newsletter.audience import AddressError as _AddressError
 from newsletter.audience import (
+    Asked,
     Group,
     Importer,
     ImportResult,
@@ -389,10 +390,19 @@ class Workspace:
         rejects = self.root / "var" / "imports" / f"{path.stem}.rejects.csv"
         return importer.run(path, rejects)
 
+    def rule(self, text: str) -> Rule:
+        """A rule over this publication's fields and segments. Raises RuleError."""
+        return Rule(text, self.settings.fields, self.segments.keys)
+
+    def asked(self) -> Asked:
+        """What rules are asked against now."""
+        return Asked(self.segments, datetime.now(UTC))
+
     def count(self, rule: str) -> int:
         """How many subscribers a rule finds. Raises RuleError."""
+        self.load_events()
         with self.database.read() as connection:
-            return count(connection, Rule(rule, self.settings.fields))
+            return count(connection, self.rule(rule), self.asked())
 
     def segment_counts(self) -> dict[str | None, int]:
         """Sendable members by segment key; None for those in no segment."""
@@ -558,8 +568,8 @@ class Workspace:
             self._refuse_unsent(issue)
         split = loaded.manifest.split
         options = Options(
-            to=Rule(to, self.settings.fields) if to is not None else None,
-            exclude=Rule(exclude, self.settings.fields) if exclude is not None else None,
+            to=self.rule(to) if to is not None else None,
+            exclude=self.rule(exclude) if exclude is not None else None,
             send_at=send_at,
             not_after=not_after,
             canary=canary,

@@ -4,6 +4,8 @@ Knows no briefs and no mail.
 """
 
 from newsletter.audience.addresses import Address, AddressError, masked, parse_address
+from newsletter.audience.conditions import Asked, where
+from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
 from newsletter.audience.imports import Importer, ImportResult
 from newsletter.audience.people import (
     REASONS,
@@ -29,6 +31,9 @@ __all__ = [
     "REASONS",
     "Address",
     "AddressError",
+    "Asked",
+    "Belonging",
+    "Clause",
     "Group",
     "ImportResult",
     "Importer",
@@ -38,7 +43,9 @@ __all__ = [
     "Subscriber",
     "add_memberships",
     "address_key",
+    "belongings",
     "count",
+    "explain_rule",
     "find",
     "load_segments",
     "log",
@@ -50,5 +57,6 @@ __all__ = [
     "segments_of",
     "sendable_groups",
     "set_status",
+    "where",
     "why_not",
 ]

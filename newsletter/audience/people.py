@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from newsletter.audience.addresses import AddressError, parse_address
-from newsletter.audience.rules import Rule, member_of
+from newsletter.audience.conditions import Asked, member_of, where
+from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
 from newsletter.db.schema import audit_log, membership, subscriber, suppression
 from newsletter.errors import InputError, NotFoundError
@@ -63,11 +64,11 @@ def suppression_holds(now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnEl
     return sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now)
 
 
-def segment_bits(segments: Segments) -> sa.ColumnElement[int]:
-    """SQL over `subscriber`: the membership number, bit i for `segments[i]`."""
+def segment_bits(asked: Asked) -> sa.ColumnElement[int]:
+    """SQL over `subscriber`: the membership number, bit i for `asked.segments[i]`."""
     bits: sa.ColumnElement[int] = sa.literal(0, sa.BigInteger)
-    for i, segment in enumerate(segments):
-        member = member_of(segment.key) if segment.rule is None else segment.rule.where
+    for i, segment in enumerate(asked.segments):
+        member = member_of(segment, asked)
         bits = bits + sa.case((member, sa.literal(1 << i, sa.BigInteger)), else_=0)
     return bits
 
@@ -85,7 +86,7 @@ def sendable_groups(
     connection: sa.Connection, segments: Segments, *, now: datetime, consent_required: bool
 ) -> list[Group]:
     """Everybody who may be mailed now, by their set of segments. One query, whatever the size."""
-    bits = segment_bits(segments).label("bits")
+    bits = segment_bits(Asked(segments, now)).label("bits")
     people = (
         sa.select(bits)
         .where(why_not(now=now, consent_required=consent_required).is_(None))
@@ -97,9 +98,11 @@ def sendable_groups(
     return [Group(segments.from_bits(bits_of), count) for bits_of, count in rows]
 
 
-def count(connection: sa.Connection, rule: Rule) -> int:
+def count(connection: sa.Connection, rule: Rule, asked: Asked) -> int:
     """How many subscribers a rule finds, whatever their status."""
-    found = connection.scalar(sa.select(sa.func.count()).select_from(subscriber).where(rule.where))
+    found = connection.scalar(
+        sa.select(sa.func.count()).select_from(subscriber).where(where(rule, asked))
+    )
     return int(found or 0)
 
 
@@ -125,9 +128,8 @@ def segments_of(
     connection: sa.Connection, segments: Segments, subscriber_id: int
 ) -> tuple[str, ...]:
     """Keys of the segments that the person is in, in order of priority."""
-    bits = connection.scalar(
-        sa.select(segment_bits(segments)).where(subscriber.c.id == subscriber_id)
-    )
+    asked = Asked(segments, datetime.now(UTC), subscriber_id)
+    bits = connection.scalar(sa.select(segment_bits(asked)).where(subscriber.c.id == subscriber_id))
     return segments.from_bits(int(bits or 0))
 
 

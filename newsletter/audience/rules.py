@@ -1,200 +1,561 @@
-"""Segment rules: SQL-like expressions, parsed by sqlglot, checked against a whitelist of nodes and
-declared fields, compiled to bound SQLAlchemy expressions. Never text spliced into SQL.
+"""Segment rules: SQL-like expressions, parsed by sqlglot and checked against a whitelist of nodes,
+declared fields and functions. What comes out is a tree of ours; `conditions` makes SQL of it.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time
-from typing import Any, Never
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, Never
 
-import sqlalchemy as sa
 import sqlglot
 from sqlglot import TokenType, exp
 from sqlglot.errors import SqlglotError
 
 from newsletter.config import FieldSettings
-from newsletter.db.schema import membership, subscriber
 from newsletter.errors import RuleError
 from newsletter.text import clean, did_you_mean, tidy
 
 LONGEST = 4_000  #: characters
 DEEPEST = 20  #: levels of parentheses and of `not`; sqlglot's own recursion ends near 50
+MOST_JOINED = 400  #: conditions
+MOST_DAYS = 36_500  #: that a date may lie away from today
+MOST_ISSUES = 500  #: that `last_n_issues` may go back
 _DIALECT = "sqlite"
 
 Node = Any  # one of sqlglot's; which class is the base of all differs between its versions
+Kind = Literal["text", "number", "date", "boolean", "choice", "list", "address", "time", "days"]
+Operator = Literal["=", "<>", "<", "<=", ">", ">="]
+Verb = Literal["received", "opened", "clicked", "done"]
 
-_COMPARISONS: Mapping[type[Node], Callable[[Any, Any], Any]] = {
-    exp.EQ: operator.eq,
-    exp.NEQ: operator.ne,
-    exp.LT: operator.lt,
-    exp.LTE: operator.le,
-    exp.GT: operator.gt,
-    exp.GTE: operator.ge,
+VERBS: tuple[Verb, ...] = ("received", "opened", "clicked", "done")
+_OPERATORS: Mapping[type[Node], Operator] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
 }
-_MIRRORED: Mapping[type[Node], type[Node]] = {
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
+_MIRRORED: Mapping[Operator, Operator] = {
+    "=": "=",
+    "<>": "<>",
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
 }
 
 # What a condition may consist of: anything else that sqlglot reads into a node would be lost.
 _UNDERSTOOD = {
     "this", "expression", "expressions", "low", "high", "negate", "query", "is_string",
-    "table", "db", "catalog",
+    "table", "db", "catalog", "field",
 }  # fmt: skip
 
-_BUILT_IN: Mapping[str, tuple[str, sa.ColumnElement[Any]]] = {
-    "email": ("address", subscriber.c.address_key),
-    "domain": ("text", subscriber.c.domain),
-    "name": ("text", subscriber.c.name),
-    "status": ("text", subscriber.c.status),
-    "language": ("text", subscriber.c.language),
-    "consent_at": ("time", subscriber.c.consent_at),
-    "consent_source": ("text", subscriber.c.consent_source),
-    "created_at": ("time", subscriber.c.created_at),
+#: What every subscriber has, besides the declared fields.
+BUILT_IN: Mapping[str, Kind] = {
+    "email": "address",
+    "domain": "text",
+    "name": "text",
+    "status": "text",
+    "language": "text",
+    "lens": "text",
+    "frequency": "text",
+    "topics": "list",
+    "consent_at": "time",
+    "consent_source": "text",
+    "created_at": "time",
+    "subscribed_days": "days",
+}
+#: What may stand where a condition or a value does, with an example each.
+FUNCTIONS: Mapping[str, str] = {
+    "has": "has(topics, 'security')",
+    "segment": "segment('execs')",
+    "received": "received('2026-W47')",
+    "opened": "opened(last_n_issues(4))",
+    "clicked": "clicked('2026-W47')",
+    "done": "done(last_n_issues(4)) >= 2",
+    "last_n_issues": "opened(last_n_issues(4))",
+    "days_ago": "created_at > days_ago(30)",
+    "today": "since = today()",
+    "now": "consent_at < now()",
 }
 
 
+# -- the tree ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A declared field, or one that every subscriber has."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A day counted from today (UTC), or just now. A time is compared with the day's first moment."""
+
+    days: int = 0  #: before today; negative ones are to come
+    now: bool = False
+
+    def day(self, at: datetime) -> date:
+        return at.astimezone(UTC).date() - timedelta(days=self.days)
+
+    def time(self, at: datetime) -> datetime:
+        return at if self.now else datetime.combine(self.day(at), time(), UTC)
+
+
+Value = str | float | bool | date | Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What somebody did, as the number of issues in which they did it."""
+
+    verb: Verb
+    issues: tuple[str, ...] = ()  #: in one of these
+    last: int | None = None  #: in one of so many that were sent last
+    since: Moment | None = None  #: since that day
+    actions: tuple[str, ...] = ()  #: `done`: one of these actions
+    urls: tuple[str, ...] = ()  #: `clicked`: one of these links
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a rule that is true, false or unknown of a person. `text` is how it reads."""
+
+    text: str = field(compare=False)
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class And(Condition):
+    items: tuple[Condition, ...]
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        return self.items
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Condition):
+    items: tuple[Condition, ...]
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        return self.items
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Condition):
+    item: Condition
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        return (self.item,)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Condition):
+    field: Field
+    operator: Operator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Condition):
+    field: Field
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Condition):
+    field: Field
+    low: Value
+    high: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Like(Condition):
+    """`%` is any text, `_` one character; upper and lower case are the same."""
+
+    field: Field
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(Condition):
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Holds(Condition):
+    """A list holds a value. An empty list holds none, so this is never unknown."""
+
+    field: Field
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth(Condition):
+    """A boolean field is true; an empty one is not."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class InSegment(Condition):
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Did(Condition):
+    """The number of issues in which somebody did something, compared."""
+
+    activity: Activity
+    operator: Operator
+    number: int
+
+
 class Rule:
-    """A checked rule. `where` is the SQLAlchemy condition over `subscriber`."""
+    """A checked rule: its text, and the tree of its conditions."""
 
-    __slots__ = ("_fields", "text", "where")
+    __slots__ = ("condition", "text")
 
-    def __init__(self, text: str, fields: Mapping[str, FieldSettings]) -> None:
-        """Raises RuleError with what is wrong and what would be right."""
+    def __init__(
+        self,
+        text: str,
+        fields: Mapping[str, FieldSettings],
+        segments: Collection[str] = (),
+    ) -> None:
+        """`segments` are the keys that `segment(…)` may name. Raises RuleError with what is wrong
+        and what would be right."""
         self.text = tidy(text)
-        self._fields = fields
-        self.where: sa.ColumnElement[bool] = self._condition(_parse(clean(text)))
+        self.condition = _Reader(fields, segments).condition(_parse(clean(text)))
 
     def __repr__(self) -> str:
         return f"Rule({self.text!r})"
 
-    def _condition(self, node: Node) -> sa.ColumnElement[bool]:
-        if unknown := {name for name, value in node.args.items() if value} - _UNDERSTOOD:
-            raise RuleError(f"`{min(unknown)}` is not allowed in a rule")
-        if node.args.get("negate"):  # `not like`; sqlglot puts a Not around its other negations
-            return sa.not_(self._positive(node))
-        return self._positive(node)
+    def __iter__(self) -> Iterator[Condition]:
+        """Every condition, the outermost first."""
+        waiting = [self.condition]
+        while waiting:
+            one = waiting.pop()
+            yield one
+            waiting.extend(reversed(one.parts))
 
-    def _positive(self, node: Node) -> sa.ColumnElement[bool]:
+    @property
+    def segments(self) -> frozenset[str]:
+        """Keys of the segments that it names."""
+        return frozenset(one.key for one in self if isinstance(one, InSegment))
+
+
+# -- reading -----------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """From sqlglot's nodes to ours; what is not understood is refused."""
+
+    def __init__(self, fields: Mapping[str, FieldSettings], segments: Collection[str] = ()) -> None:
+        self.fields = fields
+        self.segments = segments
+
+    def condition(self, node: Node) -> Condition:
+        _refuse_unknown_parts(node)
+        positive = self._positive(node)
+        if node.args.get("negate"):  # `not like`; sqlglot puts a Not around its other negations
+            return Not(_text(node), positive)
+        return positive
+
+    def _positive(self, node: Node) -> Condition:
+        text = _text(node)
         match node:
             case exp.Paren():
-                return self._condition(node.this)
+                return self.condition(node.this)
             case exp.And():
-                return sa.and_(self._condition(node.left), self._condition(node.right))
+                return And(text, tuple(map(self.condition, _joined(node, exp.And))))
             case exp.Or():
-                return sa.or_(self._condition(node.left), self._condition(node.right))
+                return Or(text, tuple(map(self.condition, _joined(node, exp.Or))))
             case exp.Not():
-                return sa.not_(self._condition(node.this))
+                return Not(text, self.condition(node.this))
             case exp.Is(expression=exp.Null()):
-                return self._column(node.this)[1].is_(None)
-            case exp.In(this=exp.Column()) if node.args.get("query") is None and node.expressions:
-                kind, column = self._column(node.this)
-                values = [self._value(item, kind) for item in node.expressions]
-                self._require_choice(node.this, *values)
-                return column.in_(values)
+                return Empty(text, self._field(node.this))
+            case exp.In():
+                return self._in(node)
             case exp.Between():
-                kind, column = self._column(node.this)
-                low, high = (self._value(node.args[end], kind) for end in ("low", "high"))
-                return column.between(low, high)
+                of = self._field(node.this, compared=True)
+                low, high = (self._value(node.args[end], of) for end in ("low", "high"))
+                return Between(text, of, low, high)
             case exp.Like() | exp.ILike():
                 return self._like(node)
             case exp.Column() | exp.Boolean():
-                kind, column = self._column(node)
-                if kind == "boolean":
-                    return column.is_(True)
-                raise RuleError(
-                    f'"{node.sql(_DIALECT)}" alone is no question; compare it with a value'
-                )
-            case _ if type(node) in _COMPARISONS:
+                of = self._field(node)
+                if of.kind != "boolean":
+                    raise RuleError(f'"{text}" alone is no question; compare it with a value')
+                return Truth(text, of)
+            case exp.Anonymous():
+                return self._function(node)
+            case _ if type(node) in _OPERATORS:
                 return self._comparison(node)
         return _refuse(node)
 
-    def _like(self, node: Node) -> sa.ColumnElement[bool]:
-        """SQLite and PostgreSQL differ in what LIKE does to case and to a backslash; here case never
-        matters, and a backslash is one."""
-        kind, column = self._column(node.this)
-        if kind not in ("text", "choice", "address"):
-            raise RuleError(f"`like` compares texts; this field is a {kind}")
-        pattern = self._value(node.expression, kind).lower().replace("\\", "\\\\")
-        return sa.func.lower(column).like(pattern, escape="\\")
+    def _in(self, node: Node) -> Condition:
+        text = _text(node)
+        if (within := node.args.get("field")) is not None and isinstance(node.this, exp.Literal):
+            return self._holds(text, within, node.this)
+        if node.args.get("query") is not None or not node.expressions or within is not None:
+            _refuse(node)
+        only = node.expressions[0]
+        if isinstance(node.this, exp.Literal) and isinstance(only, exp.Column):
+            return self._holds(text, only, node.this)  # 'x' in (topics)
+        of = self._field(node.this, compared=True)
+        values = tuple(self._value(item, of) for item in node.expressions)
+        self._require_choice(of, *values)
+        return OneOf(text, of, values)
 
-    def _comparison(self, node: Node) -> sa.ColumnElement[bool]:
-        left, right, kind_of_node = node.this, node.expression, type(node)
-        if not isinstance(left, exp.Column) and isinstance(right, exp.Column):
-            left, right, kind_of_node = right, left, _MIRRORED.get(kind_of_node, kind_of_node)
-        kind, column = self._column(left)
-        value = self._value(right, kind)
-        self._require_choice(left, value)
-        result: sa.ColumnElement[bool] = _COMPARISONS[kind_of_node](column, value)
-        return result
+    def _holds(self, text: str, within: Node, value: Node) -> Condition:
+        of = self._field(within)
+        if of.kind != "list":
+            raise RuleError(f'"{of.name}" is no list; write {of.name} = {_text(value)}')
+        if not isinstance(value, exp.Literal) or not value.is_string:
+            raise RuleError(f"a list holds texts: write '{_text(value)}'")
+        self._require_choice(of, str(value.this))
+        return Holds(text, of, str(value.this))
 
-    def _require_choice(self, column: Node, *values: Any) -> None:
-        """A value that a choice can't have is a slip: the segment would be empty for ever."""
-        settings = self._fields.get(column.name.lower())
-        for value in values:
-            if settings and settings.choices and value not in settings.choices:
-                hint = did_you_mean(value, settings.choices)
-                raise RuleError(f"'{value}' is none of {', '.join(settings.choices)}.{hint}")
+    def _like(self, node: Node) -> Condition:
+        of = self._field(node.this, compared=True)
+        if of.kind not in ("text", "choice", "address"):
+            raise RuleError(f"`like` compares texts; this field is a {of.kind}")
+        pattern = self._value(node.expression, of)
+        if not isinstance(pattern, str):
+            _refuse(node.expression)
+        return Like(_text(node), of, pattern)
 
-    def _column(self, node: Node) -> tuple[str, sa.ColumnElement[Any]]:
+    def _comparison(self, node: Node) -> Condition:
+        left, right, operator = node.this, node.expression, _OPERATORS[type(node)]
+        if not _asks(left) and _asks(right):
+            left, right, operator = right, left, _MIRRORED[operator]
+        _refuse_unknown_parts(left)
+        if isinstance(left, exp.Anonymous) and left.name.lower() in VERBS:
+            return self._did(node, left, operator, right)
+        of = self._field(left, compared=True)
+        value = self._value(right, of)
+        self._require_choice(of, value)
+        return Compare(_text(node), of, operator, value)
+
+    # -- functions -------------------------------------------------------------------------------
+
+    def _function(self, node: Node) -> Condition:
+        text, name, given = _text(node), node.name.lower(), node.expressions
+        if name in VERBS:
+            return Did(text, self._activity(node), ">=", 1)
+        if name == "has":
+            if len(given) != 2:
+                raise RuleError(f"has() takes a list and a value: {FUNCTIONS['has']}")
+            return self._holds(text, *given)
+        if name == "segment":
+            if len(given) != 1 or not _is_text(given[0]):
+                raise RuleError(f"segment() takes the key of a segment: {FUNCTIONS['segment']}")
+            key = str(given[0].this)
+            if key not in self.segments:
+                hint = did_you_mean(key, self.segments)
+                raise RuleError(f'there is no segment "{key}".{hint}')
+            return InSegment(text, key)
+        if name in FUNCTIONS:
+            raise RuleError(f'"{text}" alone is no question; write e.g. {FUNCTIONS[name]}')
+        raise _no_function(name)
+
+    def _did(self, node: Node, verb: Node, operator: Operator, right: Node) -> Condition:
+        number = _whole(right, 0, 10_000)
+        if number is None:
+            raise RuleError(
+                f"{verb.name.lower()}() counts issues; compare it with a number, as in "
+                f"{verb.name.lower()}(last_n_issues(4)) >= 2"
+            )
+        return Did(_text(node), self._activity(verb), operator, number)
+
+    def _activity(self, node: Node) -> Activity:
+        verb: Verb = node.name.lower()
+        issues: list[str] = []
+        actions: list[str] = []
+        urls: list[str] = []
+        last: int | None = None
+        since: Moment | None = None
+        for given in node.expressions:
+            _refuse_unknown_parts(given)
+            if _is_text(given):
+                named = str(given.this)
+                if verb == "clicked" and named.startswith(("http://", "https://", "mailto:")):
+                    urls.append(named)
+                elif verb == "done" and "/" in named:
+                    actions.append(named)
+                else:
+                    issues.append(named)
+            elif isinstance(given, exp.Anonymous) and given.name.lower() == "last_n_issues":
+                number = _whole(given.expressions[0], 1, MOST_ISSUES) if given.expressions else None
+                if number is None or len(given.expressions) != 1:
+                    raise RuleError(f"last_n_issues() takes a number from 1 to {MOST_ISSUES}")
+                last = number
+            elif (moment := _moment(given)) is not None:
+                since = moment
+            else:
+                raise RuleError(
+                    f"{verb}() takes issues, last_n_issues(4) or days_ago(30), not {_text(given)}"
+                )
+        if (last is not None) + (since is not None) + bool(issues) > 1:
+            raise RuleError(f"{verb}() takes issues, or last_n_issues(…), or a day; not several")
+        return Activity(verb, tuple(issues), last, since, tuple(actions), tuple(urls))
+
+    # -- fields and values -----------------------------------------------------------------------
+
+    def _field(self, node: Node, *, compared: bool = False) -> Field:
+        """`compared` fields are set beside values, which lists can't be."""
+        if isinstance(node, exp.Anonymous) and node.name.lower() not in FUNCTIONS:
+            raise _no_function(node.name)
         if not isinstance(node, exp.Column):
             _refuse(node)
         if len(node.parts) != 1:
-            raise RuleError(f'"{node.sql(_DIALECT)}": rules know fields, not tables')
+            raise RuleError(f'"{_text(node)}": rules know fields, not tables')
         name = node.name.lower()
-        if name in _BUILT_IN:
-            return _BUILT_IN[name]
-        if name not in self._fields:
-            names = [*self._fields, *_BUILT_IN]
+        if name in BUILT_IN:
+            kind = BUILT_IN[name]
+        elif name in self.fields:
+            kind = self.fields[name].type
+        else:
+            names = [*self.fields, *BUILT_IN]
             hint = did_you_mean(name, names) or f" Fields: {', '.join(names)}."
             raise RuleError(
                 f'there is no field "{name}".{hint} Declare it under [fields] if it is new.'
             )
-        kind = self._fields[name].type
-        item = subscriber.c.fields[name]
-        match kind:
-            case "number":
-                return kind, item.as_float()
-            case "boolean":
-                return kind, item.as_boolean()
-            case _:
-                return kind, item.as_string()  # dates are kept as ISO text, which sorts rightly
+        if compared and kind == "list":
+            raise RuleError(f'"{name}" is a list; write has({name}, …)')
+        return Field(name, kind)
 
-    def _value(self, node: Node, kind: str) -> Any:
+    def _require_choice(self, of: Field, *values: Value) -> None:
+        """A value that a choice can't have is a slip: the segment would be empty for ever."""
+        settings = self.fields.get(of.name)
+        for value in values:
+            if settings and settings.choices and value not in settings.choices:
+                hint = did_you_mean(str(value), settings.choices)
+                raise RuleError(f"'{value}' is none of {', '.join(settings.choices)}.{hint}")
+
+    def _value(self, node: Node, of: Field) -> Value:
+        moment = _moment(node)
+        if moment is not None:
+            if of.kind not in ("date", "time"):
+                raise RuleError(f"{_text(node)} is a date; {of.name} is a {of.kind}")
+            return moment
         negative = isinstance(node, exp.Neg)
         literal = node.this if negative else node
-        if isinstance(literal, exp.Boolean) and kind == "boolean":
+        if isinstance(literal, exp.Boolean) and of.kind == "boolean":
             return bool(literal.this)
         if not isinstance(literal, exp.Literal):
             if isinstance(literal, exp.Column):
                 raise RuleError(
-                    f"compare with a value, not a field: put quotes around {literal.sql(_DIALECT)}, "
+                    f"compare with a value, not a field: put quotes around {_text(literal)}, "
                     f"as in '{literal.name}'"
                 )
+            if isinstance(literal, exp.Anonymous) and literal.name.lower() not in FUNCTIONS:
+                raise _no_function(literal.name)
             _refuse(node)
+        return self._literal(literal, of, negative=negative)
+
+    @staticmethod
+    def _literal(literal: Node, of: Field, *, negative: bool) -> Value:
         text = str(literal.this)
-        match kind:
-            case "number":
+        match of.kind:
+            case "number" | "days":
                 if literal.is_string:
                     raise RuleError(
                         f"'{text}' is a text; this field is a number, write it without quotes"
                     )
-                return -float(text) if negative else float(text)
+                number = _number(text)
+                return -number if negative else number
             case "boolean":
                 raise RuleError(f'"{text}" is neither true nor false')
             case _ if negative or not literal.is_string:
-                raise RuleError(f"{text} is a number; this field is a {kind}, write '{text}'")
+                raise RuleError(f"{text} is a number; this field is a {of.kind}, write '{text}'")
             case "address":
                 return text.lower()  # as addresses are compared everywhere
             case "date" | "time":
-                day = _as_date(text)
-                return day.isoformat() if kind == "date" else datetime.combine(day, time(), UTC)
+                return _as_date(text)
             case _:
                 return text
+
+
+def _asks(node: Node) -> bool:
+    """Whether it is the side of a comparison that is asked about."""
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in VERBS
+    return isinstance(node, exp.Column)
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, exp.Literal) and bool(node.is_string)
+
+
+def _whole(node: Node, least: int, most: int) -> int | None:
+    if not isinstance(node, exp.Literal) or node.is_string or not str(node.this).isdecimal():
+        return None
+    number = int(str(node.this)[:9])
+    return number if least <= number <= most else None
+
+
+def _moment(node: Node) -> Moment | None:
+    """`today()`, `now()`, `days_ago(30)`, `days_ago(-7)`."""
+    if not isinstance(node, exp.Anonymous):
+        return None
+    name, given = node.name.lower(), node.expressions
+    if name in ("today", "now"):
+        if given:
+            raise RuleError(f"{name}() takes nothing between its parentheses")
+        return Moment(now=name == "now")
+    if name != "days_ago":
+        return None
+    negative = len(given) == 1 and isinstance(given[0], exp.Neg)
+    literal = given[0].this if negative else given[0] if len(given) == 1 else None
+    days = _whole(literal, 0, MOST_DAYS)
+    if days is None:
+        raise RuleError(f"days_ago() takes a whole number of days, at most {MOST_DAYS:,}")
+    return Moment(-days if negative else days)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise RuleError(f"{text[:40]} is no number that can be compared")
+    return number
+
+
+def _no_function(name: str) -> RuleError:
+    known = [f"{one}()" for one in FUNCTIONS]
+    hint = did_you_mean(f"{name.lower()}()", known) or f" Functions: {', '.join(known)}."
+    return RuleError(f"{name.lower()}() is not allowed in a rule.{hint}")
+
+
+def _joined(node: Node, kind: type[Node]) -> Sequence[Node]:
+    """`a and b and c`, which sqlglot nests to the left, as one row."""
+    items: list[Node] = []
+    while isinstance(node, kind):
+        _refuse_unknown_parts(node)
+        items.append(node.expression)
+        node = node.this
+    return [node, *reversed(items)]
+
+
+def _refuse_unknown_parts(node: Node) -> None:
+    if unknown := {name for name, value in node.args.items() if value} - _UNDERSTOOD:
+        raise RuleError(f"`{min(unknown)}` is not allowed in a rule")
 
 
 def _parse(text: str) -> Node:
@@ -230,8 +591,8 @@ def _bound_depth(tokens: list[Any]) -> None:
         negations = negations + 1 if token.token_type in (TokenType.NOT, TokenType.DASH) else 0
         if depth > DEEPEST or negations > DEEPEST:
             raise RuleError(f"is nested deeper than {DEEPEST} levels")
-    if sum(token.token_type in (TokenType.AND, TokenType.OR) for token in tokens) > 400:
-        raise RuleError("joins more than 400 conditions")
+    if sum(token.token_type in (TokenType.AND, TokenType.OR) for token in tokens) > MOST_JOINED:
+        raise RuleError(f"joins more than {MOST_JOINED} conditions")
 
 
 def _terse(error: Exception) -> str:
@@ -245,10 +606,15 @@ def _terse(error: Exception) -> str:
     return f"can't be read: {tidy(str(error).splitlines()[0] if str(error) else 'too deep')[:160]}"
 
 
+def _text(node: Node) -> str:
+    """How a node reads, on one line."""
+    return tidy(node.sql(_DIALECT, normalize_functions=False))[:200]
+
+
 def _refuse(node: Node) -> Never:
     raise RuleError(
-        f'"{tidy(node.sql(_DIALECT))[:80]}" is not allowed here; rules know = <> < <= > >=, in, like, '
-        "between, is null, and, or, not over declared fields"
+        f'"{_text(node)[:80]}" is not allowed here; rules know = <> < <= > >=, in, like, '
+        "between, is null, and, or, not over declared fields, and the functions of docs/audience.md"
     )
 
 
@@ -256,13 +622,4 @@ def _as_date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise RuleError(f"'{text}' is no date; write it as '2026-11-24'") from None
-
-
-def member_of(segment: str) -> sa.ColumnElement[bool]:
-    """The condition for manual members of a segment."""
-    return (
-        sa.exists()
-        .where(membership.c.segment == segment)
-        .where(membership.c.subscriber_id == subscriber.c.id)
-    )
+        raise RuleError(f"'{text}' is no date; write it as '2026-11-24', or days_ago(30)") from None

@@ -16,7 +16,7 @@ from newsletter.text import did_you_mean, fold
 
 FILE = Path("subscribers") / "segments.toml"
 MOST = 60  #: segments in a publication: memberships travel as the bits of one 64-bit number
-_KEYS = ("key", "name", "aliases", "priority", "rule", "manual")
+_KEYS = ("key", "name", "aliases", "priority", "rule", "manual", "choosable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Segment:
     aliases: tuple[str, ...]
     priority: int  #: lowest wins
     rule: Rule | None
+    choosable: bool = False  #: readers see it among the lenses that they can choose
 
     @property
     def manual(self) -> bool:
@@ -100,6 +101,25 @@ def load_segments(root: Path, fields: Mapping[str, FieldSettings]) -> Segments:
     return _Reader(text, fields).read(found)
 
 
+def _ring(segments: Sequence[Segment]) -> list[str]:
+    """Keys of segments whose rules ask for each other in a circle, the first one again at the end;
+    empty when there is none."""
+    asks = {one.key: sorted(one.rule.segments) if one.rule else [] for one in segments}
+    through: set[str] = set()  # these and all that they ask for are in no ring
+
+    def find(key: str, path: list[str]) -> list[str]:
+        if key in path:
+            return [*path[path.index(key) :], key]
+        if key not in through:
+            for other in asks.get(key, ()):
+                if ring := find(other, [*path, key]):
+                    return ring
+            through.add(key)
+        return []
+
+    return next(filter(None, (find(key, []) for key in asks)), [])
+
+
 class _Reader:
     def __init__(self, text: str, fields: Mapping[str, FieldSettings]) -> None:
         self.fields = fields
@@ -111,6 +131,7 @@ class _Reader:
     def read(self, tables: list[dict[str, Any]]) -> Segments:
         if len(tables) > MOST:
             raise ConfigError(f"holds {len(tables)} segments; {MOST} is the most", file=str(FILE))
+        self.known = [str(table["key"]) for table in tables if isinstance(table.get("key"), str)]
         segments = [self._segment(i, table) for i, table in enumerate(tables)]
         taken: dict[str, str] = {}
         for i, segment in enumerate(segments):
@@ -122,6 +143,9 @@ class _Reader:
             keys = [segment.key for segment in segments]
             doubled = next(key for key in keys if keys.count(key) > 1)
             self._fail(len(keys) - 1 - keys[::-1].index(doubled), f'a second segment "{doubled}"')
+        if ring := _ring(segments):
+            at = [segment.key for segment in segments].index(ring[0])
+            self._fail(at, f"segments that ask for each other: {' → '.join(ring)}", "rule")
         return Segments(segments)
 
     def _segment(self, i: int, table: dict[str, Any]) -> Segment:
@@ -142,7 +166,11 @@ class _Reader:
         priority = table.get("priority", 100)
         if not isinstance(priority, int) or isinstance(priority, bool):
             self._fail(i, "`priority` must be a whole number; the lowest wins", "priority")
-        return Segment(key, name.strip(), tuple(aliases), priority, self._rule(i, key, table))
+        choosable = table.get("choosable", False)
+        if not isinstance(choosable, bool):
+            self._fail(i, "`choosable` is true or false", "choosable")
+        rule = self._rule(i, key, table)
+        return Segment(key, name.strip(), tuple(aliases), priority, rule, choosable)
 
     def _rule(self, i: int, key: str, table: dict[str, Any]) -> Rule | None:
         text, manual = table.get("rule"), table.get("manual", False)
@@ -155,7 +183,7 @@ class _Reader:
         if not isinstance(text, str):
             self._fail(i, "`rule` must be a text, e.g. rule = \"role = 'cto'\"", "rule")
         try:
-            return Rule(text, self.fields)
+            return Rule(text, self.fields, self.known)
         except RuleError as error:
             self._fail(i, f'the rule of "{key}": {error.message}', "rule")
 

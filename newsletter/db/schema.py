@@ -75,6 +75,9 @@ subscriber = sa.Table(
     _column("paused_until", UTCTime, nullable=True),
     _column("created_at", UTCTime),
     _column("updated_at", UTCTime),
+    _column("lens", sa.Text, server_default=""),  # a segment that they chose; else our rules decide
+    _column("topics", Json, nullable=True),  # keys that they chose; none means all
+    _column("frequency", sa.Text, server_default=""),  # every issue | fortnightly | monthly
     sqlite_autoincrement=True,  # an erased person's number, which old tokens name, is nobody else's
 )
 
@@ -96,10 +99,70 @@ membership = sa.Table(  # manual members of segments; rules need no rows
 suppression = sa.Table(  # addresses that get nothing, whatever their status says
     "suppression",
     metadata,
-    _column("address_key", sa.Text, primary_key=True),
+    _column("address_key", sa.Text, primary_key=True),  # of erased people a keyed hash
     _column("reason", sa.Text),  # bounce | complaint | manual | erased
     _column("created_at", UTCTime),
     _column("expires_at", UTCTime, nullable=True),
+    _column("note", sa.Text, server_default=""),  # who said so, and why
+)
+
+consent = sa.Table(  # what was agreed to and withdrawn, when and how: only ever added to
+    "consent",
+    metadata,
+    _column("id", Id, primary_key=True, autoincrement=True),
+    sa.Column(
+        "subscriber_id",
+        Id,
+        sa.ForeignKey("subscriber.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _column("at", UTCTime),
+    _column("given", sa.Boolean),  # false: withdrawn
+    _column("method", sa.Text),  # double-opt-in | import | command | page | mail
+    _column("source", sa.Text, server_default=""),  # which form, file or proof
+    _column("text", sa.Text, nullable=True),  # consent_text.hash: the words that were agreed to
+    _column("reason", sa.Text, server_default=""),  # why somebody left, in their words
+)
+
+consent_text = sa.Table(  # the words under a form, kept as long as somebody agreed to them
+    "consent_text",
+    metadata,
+    _column("hash", sa.Text, primary_key=True),
+    _column("language", sa.Text),
+    _column("text", sa.Text),
+    _column("first_used_at", UTCTime),
+)
+
+request = sa.Table(  # what somebody asked for and has to confirm by mail
+    "request",
+    metadata,
+    _column("id", Id, primary_key=True, autoincrement=True),
+    _column("kind", sa.Text),  # sign-up | address
+    _column("state", sa.Text),  # new | mailed | done | dropped
+    _column("at", UTCTime),
+    _column("address", sa.Text),
+    _column("address_key", sa.Text, index=True),
+    _column("name", sa.Text, server_default=""),
+    _column("language", sa.Text, server_default=""),
+    _column("lens", sa.Text, server_default=""),
+    _column("topics", Json, nullable=True),
+    _column("method", sa.Text, server_default=""),  # form | json
+    _column("source", sa.Text, server_default=""),  # which page
+    _column("text", sa.Text, nullable=True),  # consent_text.hash
+    _column("subscriber_id", Id, nullable=True, index=True),  # whose address is to change
+    _column("mailing", Id, nullable=True),  # of the mail that asks for confirmation
+    _column("delivery", Id, nullable=True),
+    sa.Index(None, "state", "at"),
+    sa.Index(None, "mailing", "delivery"),
+)
+
+column_map = sa.Table(  # what an operator said that the columns of a file mean, by its columns
+    "column_map",
+    metadata,
+    _column("columns", sa.Text, primary_key=True),  # hash of the header
+    _column("map", Json),
+    _column("updated_at", UTCTime),
 )
 
 audit_log = sa.Table(
@@ -246,7 +309,11 @@ event = sa.Table(
     _column("verdict", sa.Text),  # human | machine | unknown
     _column("rule", sa.Text),  # which rule said so
     _column("agent", sa.Text, server_default=""),  # the user agent, cut at 200 characters
+    _column(
+        "subscriber_id", Id, server_default="0"
+    ),  # of the delivery: rules ask it by the million
     sa.Index(None, "mailing", "delivery"),
+    sa.Index(None, "subscriber_id"),
     sqlite_with_rowid=False,
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import Rule, Segments, log, segment_bits, why_not
+from newsletter.audience import Asked, Rule, Segments, log, segment_bits, where, why_not
 from newsletter.db import Database
 from newsletter.db.schema import (
     archive,
@@ -199,7 +199,7 @@ class Planner:
             }
             mailing_id = self._mailing(connection, values, now)
             self._exclude(connection, mailing_id, issue, now, options)
-            self._deliver(connection, mailing_id, editions, options)
+            self._deliver(connection, mailing_id, editions, now, options)
             self._lines(connection, mailing_id, editions)
             _store_page(connection, issue, page)
             digest = plan_hash(connection, mailing_id)
@@ -255,13 +255,14 @@ class Planner:
             (of_issue.where(delivery.c.state.in_(_MAILED)), ALREADY),
             (refused, BOUNCED),
         ]
+        asked = Asked(self.segments, now)
         # a rule that is neither true nor false of somebody (a field that is empty) does not find them
         if options.to is not None:
             cases.append(
-                (sa.func.coalesce(options.to.where, sa.false()).is_(sa.false()), NOT_TARGETED)
+                (sa.not_(sa.func.coalesce(where(options.to, asked), sa.false())), NOT_TARGETED)
             )
         if options.exclude is not None:
-            cases.append((sa.func.coalesce(options.exclude.where, sa.false()), EXCLUDED))
+            cases.append((sa.func.coalesce(where(options.exclude, asked), sa.false()), EXCLUDED))
         person = why_not(now=now, consent_required=self.consent_required)
         return sa.func.coalesce(person, sa.case(*cases, else_=sa.null()))
 
@@ -289,6 +290,7 @@ class Planner:
         connection: sa.Connection,
         mailing_id: int,
         editions: Sequence[PlannedEdition],
+        now: datetime,
         options: Options,
     ) -> None:
         """Number everybody who is not excluded, each with the edition of their set of segments and
@@ -309,7 +311,7 @@ class Planner:
         people = (
             sa.select(
                 subscriber.c.id,
-                segment_bits(self.segments).label("bits"),
+                segment_bits(Asked(self.segments, now)).label("bits"),
                 _arm_of(options).label("arm"),
             )
             .where(

@@ -37,6 +37,7 @@ def _load(connection: sa.Connection, judged: Sequence[tuple[RawEvent, Verdict, s
             "mailing": one.mailing,
             "n": one.n,
             "delivery": one.delivery,
+            "subscriber_id": people[one.mailing, one.delivery],
             "kind": one.kind,
             "ref": one.ref,
             "at": datetime.fromtimestamp(one.at, UTC),

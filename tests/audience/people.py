@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import Rule, Segment, Segments, add_memberships
+from newsletter.audience import Asked, Rule, Segment, Segments, add_memberships, where
 from newsletter.config import FieldSettings
 from newsletter.db import Database
 from newsletter.db.schema import subscriber, suppression
@@ -21,7 +21,9 @@ FIELDS: Mapping[str, FieldSettings] = {
     "since": FieldSettings(type="date"),
     "vip": FieldSettings(type="boolean"),
     "level": FieldSettings(type="choice", choices=["junior", "senior"]),
+    "likes": FieldSettings(type="list"),
 }
+ASKED = Asked(Segments([]), NOW)
 
 
 def segment(key: str, rule: str | None = None, *, priority: int = 100, **extra: Any) -> Segment:
@@ -59,7 +61,7 @@ def everybody(database: Database) -> list[dict[str, Any]]:
     """All subscribers without their ids and times of change, by address."""
     with database.read() as connection:
         rows = connection.execute(sa.select(subscriber).order_by(subscriber.c.address_key))
-        left_out = ("id", "created_at", "updated_at")
+        left_out = ("id", "created_at", "updated_at", "lens", "topics", "frequency")
         return [
             {name: value for name, value in row._mapping.items() if name not in left_out}
             for row in rows
@@ -70,6 +72,6 @@ def found_by(database: Database, rule: str) -> set[str]:
     """The local parts of the addresses that a rule finds."""
     with database.read() as connection:
         rows = connection.scalars(
-            sa.select(subscriber.c.address_key).where(Rule(rule, FIELDS).where)
+            sa.select(subscriber.c.address_key).where(where(Rule(rule, FIELDS), ASKED))
         )
         return {address.partition("@")[0] for address in rows}
