@@ -168,11 +168,14 @@ class FieldSettings(_Table):
 
     type: FieldType = "text"
     choices: list[str] = Field(default_factory=list)
+    index: bool = Field(False, description="makes rules that ask for few people quick")
 
     @model_validator(mode="after")
     def _choices(self) -> FieldSettings:
-        if (self.type == "choice") != bool(self.choices):
-            raise ValueError('`choices` belongs to type = "choice", and is needed there')
+        if self.type == "choice" and not self.choices:
+            raise ValueError('type = "choice" needs `choices`')
+        if self.choices and self.type not in ("choice", "list"):
+            raise ValueError('`choices` belongs to type = "choice" or "list"')
         return self
 
 

@@ -21,11 +21,9 @@ import sqlalchemy as sa
 
 from newsletter.audience import AddressError as _AddressError
 from newsletter.audience import (
-    Asked,
+    Audience,
     Group,
-    Importer,
     ImportResult,
-    Rule,
     Segments,
     add_memberships,
     count,
@@ -376,33 +374,22 @@ class Workspace:
 
     # -- audience --------------------------------------------------------------------------------
 
-    def import_people(
-        self, path: Path, *, progress: Callable[[int], None] | None = None
-    ) -> ImportResult:
-        """Import a CSV file; refused rows go to var/imports/<name>.rejects.csv."""
-        importer = Importer(
-            self.database,
-            self.segments,
-            self.settings.fields,
-            actor=self.actor,
-            **({"progress": progress} if progress else {}),
+    @cached_property
+    def audience(self) -> Audience:
+        """The people: asking about them, getting them in and out, their rights."""
+        return Audience(
+            self.database, self.settings, self.segments, root=self.root, actor=self.actor
         )
-        rejects = self.root / "var" / "imports" / f"{path.stem}.rejects.csv"
-        return importer.run(path, rejects)
 
-    def rule(self, text: str) -> Rule:
-        """A rule over this publication's fields and segments. Raises RuleError."""
-        return Rule(text, self.settings.fields, self.segments.keys)
-
-    def asked(self) -> Asked:
-        """What rules are asked against now."""
-        return Asked(self.segments, datetime.now(UTC))
+    def import_people(self, path: Path) -> ImportResult:
+        """Import a table of people as it is; see `Audience.import_file` for more."""
+        return self.audience.import_file(path)
 
     def count(self, rule: str) -> int:
         """How many subscribers a rule finds. Raises RuleError."""
         self.load_events()
         with self.database.read() as connection:
-            return count(connection, self.rule(rule), self.asked())
+            return count(connection, self.audience.rule(rule), self.audience.asked())
 
     def segment_counts(self) -> dict[str | None, int]:
         """Sendable members by segment key; None for those in no segment."""
@@ -568,8 +555,8 @@ class Workspace:
             self._refuse_unsent(issue)
         split = loaded.manifest.split
         options = Options(
-            to=self.rule(to) if to is not None else None,
-            exclude=self.rule(exclude) if exclude is not None else None,
+            to=self.audience.rule(to) if to is not None else None,
+            exclude=self.audience.rule(exclude) if exclude is not None else None,
             send_at=send_at,
             not_after=not_after,
             canary=canary,

@@ -4,9 +4,11 @@ Knows no briefs and no mail.
 """
 
 from newsletter.audience.addresses import Address, AddressError, masked, parse_address
+from newsletter.audience.audience import Audience
+from newsletter.audience.columns import Options as ImportOptions
 from newsletter.audience.conditions import Asked, where
 from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
-from newsletter.audience.imports import Importer, ImportResult
+from newsletter.audience.imports import POLICIES, Importer, ImportResult
 from newsletter.audience.people import (
     REASONS,
     Group,
@@ -26,15 +28,21 @@ from newsletter.audience.people import (
 )
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segment, Segments, load_segments
+from newsletter.audience.tables import FORMATS, How, open_table
 
 __all__ = [
+    "FORMATS",
+    "POLICIES",
     "REASONS",
     "Address",
     "AddressError",
     "Asked",
+    "Audience",
     "Belonging",
     "Clause",
     "Group",
+    "How",
+    "ImportOptions",
     "ImportResult",
     "Importer",
     "Rule",
@@ -50,6 +58,7 @@ __all__ = [
     "load_segments",
     "log",
     "masked",
+    "open_table",
     "parse_address",
     "reason_against",
     "remove_members",

@@ -1,42 +1,55 @@
-"""Getting people in from CSV. Good rows go in, bad ones are listed in a file with line and reason.
+"""Getting people in: a file is read through and staged, then stored in pieces, each all or nothing.
 
-An import never brings back somebody who left or is suppressed. Running the same file twice changes
-nothing the second time.
+Whatever is wrong with the file shows before anything is changed. An import never brings back somebody
+who left or is suppressed, unless a later proof of consent comes with them. Running the same file
+twice changes nothing the second time, so one that was cut off is simply run again.
 """
 
 from __future__ import annotations
 
 import csv
-import math
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import sqlalchemy as sa
 
-from newsletter.audience.addresses import Address, AddressError, parse_address
-from newsletter.audience.people import add_memberships, log, memberships, suppression_holds
+from newsletter.audience.columns import KEPT_OUT, Columns, Options, Staged
+from newsletter.audience.people import log, suppression_holds
 from newsletter.audience.segments import Segments
+from newsletter.audience.tables import Table
 from newsletter.config import FieldSettings
-from newsletter.db import Database
-from newsletter.db.schema import subscriber, suppression
-from newsletter.errors import InputError
-from newsletter.text import did_you_mean, fold, tidy
+from newsletter.db import Database, Writer
+from newsletter.db.schema import (
+    Json,
+    UTCTime,
+    column_map,
+    consent,
+    membership,
+    subscriber,
+    suppression,
+)
 
-CHUNK = 5_000  #: rows a transaction; bounds memory and keeps other writers waiting under a second
-MOST_NOTICES = 20  #: columns without use that are named one by one
-LONGEST_VALUE = 500  #: characters of a name or field
-_FIRST_CONSENT = datetime(1990, 1, 1, tzinfo=UTC)  # before it nobody had a newsletter
-_KNOWN = ("email", "name", "segments", "status", "consent_at", "consent_source", "language")
-_ALSO_EMAIL = ("email", "e mail", "email address", "e mail address", "mail")
-_STATUS = {
-    "subscribed": "subscribed",
-    "active": "subscribed",
-    "pending": "pending",
-    "unsubscribed": "unsubscribed",
+CHUNK = 20_000  #: rows a transaction; keeps other writers waiting about half a second
+FIRST_ROWS = 5  #: shown by a dry run
+_PIECE = 5_000  # rows or keys named in one statement
+_CACHE = 64_000  # kB of pages, while an import lasts: the keys come in no order
+
+Policy = Literal["add", "update", "replace-fields"]
+POLICIES: tuple[Policy, ...] = ("add", "update", "replace-fields")
+Progress = Callable[[int, int, str], None]
+#: Reason for suppression by what a file says of somebody.
+_REASONS = {
+    "left": "manual",
+    "suppressed": "manual",
+    "bounced": "bounce",
+    "complained": "complaint",
 }
 
 
@@ -53,51 +66,51 @@ class ImportResult:
     rejected: int = 0
     notices: list[str] = field(default_factory=list)  #: columns and values that were not used
     rejects_file: str | None = None
+    system: str | None = None  #: whose export it was
+    columns: dict[str, str] = field(default_factory=dict)  #: what each was taken for; "" for unused
+    first: list[dict[str, Any]] = field(default_factory=list)  #: of a dry run: rows as understood
+    new_segments: dict[str, str] = field(default_factory=dict)  #: made for tags, key to name
 
     def as_dict(self) -> dict[str, Any]:
+        """What `audience import --json` prints."""
         counts = ("rows", "added", "updated", "unchanged", "merged", "kept_out", "rejected")
-        return {
-            **{name: getattr(self, name) for name in counts},
-            "notices": self.notices,
-            "rejects_file": self.rejects_file,
-        }
+        values: dict[str, Any] = {name: getattr(self, name) for name in counts}
+        values |= {"notices": self.notices, "rejects_file": self.rejects_file}
+        values |= {"system": self.system, "columns": self.columns}
+        values |= {"new_segments": list(self.new_segments)}
+        return values | ({"first": self.first} if self.first else {})
 
 
-@dataclass(slots=True)
-class _Row:
-    line: int
-    address: Address
-    values: dict[str, Any]  # columns of `subscriber` that the file names
-    fields: dict[str, Any]
-    segments: tuple[str, ...]
-    counted: bool = True  # false for a further row of an address that an earlier chunk had
-
-    @property
-    def leaves(self) -> bool:
-        return self.values.get("status") == "unsubscribed"
-
-    def merged_with(self, later: _Row) -> _Row:
-        """A later row of the same address adds its segments and fills what was empty; a wish to
-        leave holds, whichever row has it."""
-        values = {**later.values, **self.values}
-        if later.leaves:
-            values["status"] = "unsubscribed"
-        return _Row(
-            self.line,
-            self.address,
-            values,
-            {**later.fields, **self.fields},
-            tuple(dict.fromkeys((*self.segments, *later.segments))),
-            self.counted,
-        )
+#: Rows on their way: a temporary table, so that nobody sees them and nothing of them stays.
+_stage = sa.Table(
+    "import_stage",
+    sa.MetaData(),
+    sa.Column("n", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text),
+    sa.Column("address", sa.Text),
+    sa.Column("domain", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("fields", Json),
+    sa.Column("segments", sa.Text),
+    sa.Column("topics", Json),
+    sa.Column("frequency", sa.Text),
+    sa.Column("lens", sa.Text),
+    sa.Column("consent_at", UTCTime),
+    sa.Column("consent_source", sa.Text),
+    sa.Column("created_at", UTCTime),
+    sa.Column("outcome", sa.Text),
+    prefixes=["TEMPORARY"],
+)
+_STAGED = [column.name for column in _stage.c]
 
 
-class _RowError(ValueError):
-    pass
+_AS_FOUND = Options()
 
 
 class Importer:
-    """One import of one CSV file."""
+    """One import of one table."""
 
     def __init__(
         self,
@@ -106,295 +119,574 @@ class Importer:
         fields: Mapping[str, FieldSettings],
         *,
         actor: str = "import",
-        progress: Callable[[int], None] | None = None,
+        topics: Sequence[str] = (),
+        erased: Callable[[Sequence[str]], Mapping[str, datetime]] = lambda _: {},
+        progress: Progress | None = None,
     ) -> None:
+        """`erased` tells which of these addresses belong to people who were erased, and when."""
         self.database = database
         self.segments = segments
         self.fields = fields
         self.actor = actor
-        self.progress = progress
+        self.topics = topics
+        self.erased = erased
+        self.progress = progress or (lambda _done, _total, _doing: None)
         self.result = ImportResult()
-        self._seen: set[str] = set()
-        self._notices: dict[str, int] = {}
-        self._segment_keys = {
-            fold(label): key for key, labels in segments.names() for label in (key, *labels)
-        }
 
-    def run(self, path: Path, rejects: Path) -> ImportResult:
-        """Import the file. `rejects` is written only when a row is refused.
+    def run(
+        self,
+        table: Table,
+        rejects: Path,
+        *,
+        source: str,
+        options: Options = _AS_FOUND,
+        policy: Policy = "update",
+        dry: bool = False,
+        make_segments: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> ImportResult:
+        """Import the table. `rejects` is written only when a row is refused; `source` is where people
+        without a source of consent come from; `make_segments` makes manual ones for tags. A `dry` run
+        counts just what a real one would, and changes nothing.
 
-        Raises InputError for what is no CSV with an e-mail column; then nothing was changed.
+        Raises InputError for what is no table with an e-mail column, or was changed while it was
+        read; then nothing was changed.
         """
-        _require_text(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = _reader(file, path)
-            try:
-                header: list[str] = next(reader, [])
-            except csv.Error as error:
-                raise InputError(f"can't be read as CSV: {error}", file=str(path), line=1) from None
-            columns = self._columns(header, path)
-            with _Rejects(rejects) as refused:
-                self._refused = refused
-                for rows in self._chunks(reader, columns):
-                    self._store(rows, f"import:{path.name}")
-                    if self.progress:
-                        self.progress(self.result.rows)
-        if refused.count:
+        writer = self.database.writer()
+        options = self._with_known_map(table, options)
+        columns = Columns(
+            table.header, self.fields, self.segments, options, topics=self.topics, file=table.name
+        )
+        self.result.system = columns.system.name if columns.system else None
+        try:
+            with _tuned(writer) as storage, _Rejects(rejects, dry=dry) as refused:
+                self._read(storage, table, columns, refused, dry=dry)
+                table.refuse_changed()
+                storage.merge(self.result)
+                self.result.new_segments = columns.new_segments
+                if columns.new_segments and not dry and make_segments:
+                    make_segments(columns.new_segments)
+                storage.store(
+                    self.result,
+                    policy=policy,
+                    source=source,
+                    dry=dry,
+                    progress=self.progress,
+                )
+        finally:
+            writer.close()
+        if refused.count and not dry:
             self.result.rejects_file = str(rejects)
-        self.result.notices += [
-            f"{text} ({count} {'row' if count == 1 else 'rows'})"
-            for text, count in self._notices.items()
-        ]
-        with self.database.write() as connection:
-            log(connection, self.actor, "import", path.name, self.result.as_dict())
+        if table.note:
+            self.result.notices.insert(0, table.note)
+        self.result.notices += columns.finish()
+        self.result.columns = dict(zip(table.header, columns.meanings, strict=True))
+        if not dry:
+            self._remember(table, options, source)
         return self.result
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _columns(self, header: Sequence[str], path: Path) -> list[str | None]:
-        """What each column means; None for those that are not used."""
-        names = [fold(name).replace(" ", "_") for name in header]
-        columns: list[str | None] = []
-        options = [*_KNOWN, *self.fields]
-        unused = 0
-        for name, written in zip(names, header, strict=True):
-            if name.replace("_", " ") in _ALSO_EMAIL and "email" not in columns:
-                columns.append("email")
-            elif (name in _KNOWN or name in self.fields) and name not in columns:
-                columns.append(name)
-            else:
-                columns.append(None)
-                unused += 1
-                if unused > MOST_NOTICES:
-                    continue
-                hint = did_you_mean(name, options)
-                again = " again" if name in columns else ""
-                self.result.notices.append(
-                    f'column "{tidy(written)}"{again} is not used.{hint} '
-                    "Declare it under [fields] in newsletter.toml to keep it."
-                )
-        if unused > MOST_NOTICES:
-            self.result.notices.append(f"{unused - MOST_NOTICES:,} more columns are not used")
-        if "email" not in columns:
-            there = ", ".join(f'"{tidy(name)}"' for name in header[:12]) or "none"
-            raise InputError(
-                f'has no column "email" in its first line (columns there: {there}). '
-                "The first line must name the columns, one of them email",
-                file=str(path),
-                line=1,
+    def _read(
+        self, storage: _Storage, table: Table, columns: Columns, refused: _Rejects, *, dry: bool
+    ) -> None:
+        with storage.staging() as put:
+            for rows in table.chunks():
+                if len(table.header) > len(columns.meanings):
+                    columns.extend(table.header)
+                staged: list[Staged] = []
+                for row in rows:
+                    try:
+                        staged.append(columns.read(row))
+                    except ValueError as problem:
+                        refused.add(row.line, str(problem), row.cells)
+                self.result.rows += len(rows)
+                if dry and len(self.result.first) < FIRST_ROWS:
+                    self.result.first += map(_shown, staged[: FIRST_ROWS - len(self.result.first)])
+                put(staged, self.erased([one.key for one in staged]))
+                self.progress(table.position(), table.size, "reading")
+        self.result.rejected = refused.count
+
+    def _with_known_map(self, table: Table, options: Options) -> Options:
+        """What was said of a file with these columns before, and what is said now."""
+        with self.database.read() as connection:
+            known = connection.scalar(
+                sa.select(column_map.c.map).where(column_map.c.columns == _hash(table.header))
             )
-        return columns
+        if not known:
+            return options
+        self.result.notices.append(
+            "columns are understood as the last time: "
+            + ", ".join(f"{column}={meaning}" for column, meaning in known.items())
+        )
+        return Options(
+            {**known, **options.map}, options.system, options.replaces, options.creates_segments
+        )
 
-    def _chunks(self, reader: Any, columns: list[str | None]) -> Iterator[list[_Row]]:
-        chunk: dict[str, _Row] = {}
-        for line, cells in self._lines(reader):
-            try:
-                row = self._row(line, cells, columns)
-            except (_RowError, AddressError) as problem:
-                self._refuse(line, str(problem), cells)
-                continue
-            key = row.address.key
-            if key in self._seen:
-                self.result.merged += 1
-                row.counted = False
-            self._seen.add(key)
-            chunk[key] = chunk[key].merged_with(row) if key in chunk else row
-            if len(chunk) >= CHUNK:
-                yield list(chunk.values())
-                chunk = {}
-        yield list(chunk.values())
-
-    def _lines(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
-        """(line on which it begins, cells) of every row that is not blank."""
-        line = 2
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                self.result.rows += 1
-                last = reader.line_num
-                lines = f"lines {line} to {last}" if last > line else "this line"
-                self._refuse(
-                    line, f"{lines} can't be read as CSV ({error}); is a quote not closed?", []
-                )
-                continue
-            finally:
-                begins, line = line, reader.line_num + 1
-            if any(cell.strip() for cell in cells):
-                self.result.rows += 1
-                yield begins, cells
-
-    def _row(self, line: int, cells: list[str], columns: list[str | None]) -> _Row:
-        if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-            raise _RowError(f"has {len(cells)} cells, the first line names {len(columns)}")
-        given = {
-            name: tidy(cell) for name, cell in zip(columns, cells, strict=False) if name is not None
-        }
-        for name, cell in zip(columns, cells, strict=False):
-            if name != "email" and "@" in cell and "\n" in cell.strip():
-                over = cell.strip().count("\n") + 1
-                raise _RowError(
-                    f"a cell runs over {over} lines and holds an address; is a quote not closed?"
-                )
-        raw = dict(zip(columns, cells, strict=False)).get("email", "")
-        address = parse_address(raw or "")
-        for name, value in given.items():
-            if len(value) > LONGEST_VALUE:
-                raise _RowError(f"{name} has {len(value)} characters; {LONGEST_VALUE} is the most")
-        values: dict[str, Any] = {
-            name: given[name] for name in ("name", "language", "consent_source") if given.get(name)
-        }
-        if given.get("status"):
-            status = _STATUS.get(given["status"].lower())
-            if status is None:
-                known = ", ".join(_STATUS)
-                raise _RowError(f'status "{given["status"]}" is none of {known}')
-            values["status"] = status
-        if given.get("consent_at"):
-            values["consent_at"] = _time(given["consent_at"])
-        fields = {
-            name: _field(name, given[name], self.fields[name])
-            for name in self.fields
-            if given.get(name)
-        }
-        return _Row(line, address, values, fields, self._segments(given.get("segments", "")))
-
-    def _segments(self, cell: str) -> tuple[str, ...]:
-        keys: list[str] = []
-        for label in filter(None, map(str.strip, cell.split(";"))):
-            key = self._segment_keys.get(fold(label))
-            if key is None:
-                hint = did_you_mean(label, [segment.name for segment in self.segments])
-                raise _RowError(f'"{label}" is no segment.{hint}')
-            if not self.segments.get(key).manual:
-                self._note(
-                    f'"{label}" has a rule, which decides who is in it; the column was not used'
-                )
-            else:
-                keys.append(key)
-        return tuple(keys)
-
-    def _note(self, text: str) -> None:
-        self._notices[text] = self._notices.get(text, 0) + 1
-
-    def _refuse(self, line: int, reason: str, cells: Sequence[str]) -> None:
-        self.result.rejected += 1
-        self._refused.add(line, reason, cells)
-
-    # -- storing -----------------------------------------------------------------------------
-
-    def _store(self, rows: list[_Row], source: str) -> None:
-        if not rows:
-            return
-        now = datetime.now(UTC)
+    def _remember(self, table: Table, options: Options, source: str) -> None:
         with self.database.write() as connection:
-            keys = [row.address.key for row in rows]
-            suppressed = set(
-                connection.scalars(
-                    sa.select(suppression.c.address_key).where(
-                        suppression.c.address_key.in_(keys), suppression_holds(now)
-                    )
+            if options.map:
+                columns = _hash(table.header)
+                connection.execute(column_map.delete().where(column_map.c.columns == columns))
+                values = {"columns": columns, "map": dict(options.map)}
+                connection.execute(column_map.insert(), {**values, "updated_at": datetime.now(UTC)})
+            name = source.removeprefix("import:")
+            log(connection, self.actor, "import", name, self.result.as_dict())
+
+
+def _shown(staged: Staged) -> dict[str, Any]:
+    """A row as it was understood, without what was not given."""
+    values = {
+        "email": staged.address, "name": staged.name, "status": staged.status,
+        "segments": staged.segments, "language": staged.language,
+        "consent_at": staged.consent_at and staged.consent_at.isoformat(),
+        "consent_source": staged.consent_source, **json.loads(staged.fields),
+    }  # fmt: skip
+    return {name: value for name, value in values.items() if value not in ("", None)}
+
+
+def _hash(header: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(header)).encode()).hexdigest()[:32]
+
+
+# -- storing -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _tuned(writer: Writer) -> Iterator[_Storage]:
+    """A connection with room for the keys, and the stage on it."""
+    with writer.read() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        if sqlite:
+            before = connection.exec_driver_sql("PRAGMA cache_size").scalar()
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE}")
+        _stage.create(connection)
+    try:
+        yield (_SqliteStorage if sqlite else _PostgresqlStorage)(writer)
+    finally:
+        with writer.read() as connection:
+            _stage.drop(connection)
+            if sqlite:
+                connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
+
+
+class _Storage:
+    """The stage, and the way from it into the tables. All of it is set-based."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.staged = 0
+
+    @contextmanager
+    def staging(self) -> Iterator[Callable[[list[Staged], Mapping[str, datetime]], None]]:
+        """Put people on the stage, with those among them who were erased, and when."""
+        with self.writer.read() as connection:
+
+            def put(people: list[Staged], erased: Mapping[str, datetime]) -> None:
+                self._put(connection, list(self._values(people, erased)))
+
+            yield put
+
+    def _values(
+        self, people: Iterable[Staged], erased: Mapping[str, datetime]
+    ) -> Iterator[tuple[Any, ...]]:
+        for one in people:
+            self.staged += 1
+            outcome = None
+            if erased and (at := erased.get(one.key)) and not _proves(one, at):
+                outcome = "kept_out"
+            consent_at = self._moment(one.consent_at) if one.consent_at else None
+            created_at = self._moment(one.created_at) if one.created_at else None
+            yield (
+                self.staged, one.key, one.address, one.domain, one.name, one.language, one.status,
+                one.fields, one.segments, one.topics, one.frequency, one.lens, consent_at,
+                one.consent_source, created_at, outcome,
+            )  # fmt: skip
+
+    def merge(self, result: ImportResult) -> None:
+        """Several rows of one address become the first of them: a later one adds its segments and
+        fills what was empty; a wish to leave holds, whichever row has it."""
+        with self.writer.read() as connection:
+            connection.exec_driver_sql("CREATE INDEX ix_import_stage_key ON import_stage (key)")
+            last = ""
+            while keys := connection.scalars(
+                sa.select(_stage.c.key)
+                .where(_stage.c.key > last)
+                .group_by(_stage.c.key)
+                .having(sa.func.count() > 1)
+                .order_by(_stage.c.key)
+                .limit(_PIECE)
+            ).all():
+                last = keys[-1]
+                result.merged += _merge(connection, keys)
+
+    def store(
+        self, result: ImportResult, *, policy: Policy, source: str, dry: bool, progress: Progress
+    ) -> None:
+        """Bring everybody in, some thousand a transaction; a dry run takes each of them back."""
+        with self.writer.read() as connection:
+            self.before = connection.scalar(sa.select(sa.func.max(subscriber.c.id))) or 0
+        for low in range(0, self.staged, CHUNK):
+            with self.writer.write() as connection:
+                for outcome, number in self._piece(connection, low, policy, source):
+                    setattr(result, outcome, getattr(result, outcome) + number)
+                if dry:
+                    connection.get_transaction().rollback()  # type: ignore[union-attr]
+            progress(min(low + CHUNK, self.staged), self.staged, "storing")
+
+    def _piece(
+        self, connection: sa.Connection, low: int, policy: Policy, source: str
+    ) -> list[tuple[str, int]]:
+        here = _stage.c.n.between(low + 1, low + CHUNK)
+        undecided = sa.and_(here, _stage.c.outcome.is_(None))
+        now = datetime.now(UTC)
+        self._keep_out(connection, undecided, source, now)
+        if self.before:
+            self._compare(connection, undecided, policy)
+            connection.execute(self._update(here, policy, now))
+        insert = self._insert(undecided, source, now)
+        added = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount
+        joined = self._join(connection, here, now)
+        counts: dict[str | None, int] = dict(
+            tuple(row)
+            for row in connection.execute(
+                sa.select(_stage.c.outcome, sa.func.count()).where(here).group_by(_stage.c.outcome)
+            )
+        )
+        # who came in by another way in this very moment is there, and unchanged by us
+        meanwhile = counts.pop(None, 0) - added
+        counts["added"] = added
+        counts["unchanged"] = counts.get("unchanged", 0) + meanwhile - joined
+        counts["updated"] = counts.get("updated", 0) + joined
+        return [(str(outcome), number) for outcome, number in counts.items()]
+
+    def _keep_out(
+        self,
+        connection: sa.Connection,
+        undecided: sa.ColumnElement[bool],
+        source: str,
+        now: datetime,
+    ) -> None:
+        """Suppressed people stay out, unless they agreed anew since; and who left or bounced
+        elsewhere is not to be mailed from here either."""
+        if connection.scalar(sa.select(sa.exists().where(suppression_holds(now)))):
+            holding = sa.and_(suppression.c.address_key == _stage.c.key, suppression_holds(now))
+            proven = sa.and_(
+                _stage.c.consent_at > suppression.c.created_at,
+                _stage.c.consent_source != "",
+                _stage.c.status.in_(("", "subscribed")),
+                suppression.c.reason != "bounce",
+            )
+            connection.execute(
+                _stage.update()
+                .where(
+                    undecided,
+                    sa.exists().where(holding, sa.not_(sa.func.coalesce(proven, sa.false()))),
+                )
+                .values(outcome="kept_out")
+            )
+            connection.execute(
+                suppression.delete().where(sa.exists().where(undecided, holding, proven))
+            )
+        leaving = sa.and_(undecided, _stage.c.status.in_(KEPT_OUT))
+        if not connection.scalar(sa.select(sa.exists().where(leaving))):
+            return
+        known = subscriber.c.address_key == _stage.c.key
+        reason = sa.case(_REASONS, value=_stage.c.status)
+        insert = self._on_conflict_do_nothing(suppression)
+        connection.execute(
+            insert.from_select(
+                ["address_key", "reason", "note", "created_at"],
+                sa.select(
+                    _stage.c.key,
+                    reason,
+                    sa.literal(source),
+                    sa.func.coalesce(_stage.c.created_at, sa.literal(now, UTCTime), type_=UTCTime),
+                ).where(leaving),
+            )
+        )
+        was_in = sa.exists().where(known, subscriber.c.status != "unsubscribed")
+        connection.execute(
+            _stage.update().where(leaving, was_in).values(outcome="updated", segments="")
+        )
+        connection.execute(
+            subscriber.update()
+            .where(
+                sa.exists().where(
+                    known, _stage.c.outcome == "updated", _stage.c.status.in_(KEPT_OUT)
                 )
             )
-            known = {
-                row.address_key: row
-                for row in connection.execute(
-                    sa.select(subscriber).where(subscriber.c.address_key.in_(keys))
-                )
-            }
-            members = memberships(connection, [row.id for row in known.values()])
-            new: list[dict[str, Any]] = []
-            changed: list[dict[str, Any]] = []
-            joining: list[_Row] = []
-            for row in rows:
-                person = known.get(row.address.key)
-                if row.address.key in suppressed or _stays_away(person, row):
-                    outcome = "kept_out"
-                elif person is None:
-                    outcome = "added"
-                    new.append(_new(row, source, now))
-                    joining.append(row)
-                else:
-                    joins = set(row.segments) - members.get(person.id, set())
-                    merged = _merged(row, person)
-                    differs = any(getattr(person, name) != merged[name] for name in merged)
-                    outcome = "updated" if differs or joins else "unchanged"
-                    if differs:
-                        changed.append({"row_id": person.id, **merged, "updated_at": now})
-                    if joins:
-                        joining.append(row)
-                if row.counted:
-                    setattr(self.result, outcome, getattr(self.result, outcome) + 1)
-            if new:
-                connection.execute(subscriber.insert(), new)
-            if changed:
-                connection.execute(_UPDATE, changed)
-            self._join(connection, [row for row in joining if row.segments])
+            .values(status="unsubscribed", updated_at=now)
+        )
+        connection.execute(_stage.update().where(leaving).values(outcome="kept_out"))
+
+    def _compare(
+        self, connection: sa.Connection, undecided: sa.ColumnElement[bool], policy: Policy
+    ) -> None:
+        """Of those who were here before: what becomes of them."""
+        staged, person = _stage.c, subscriber.c
+        left_at = (
+            sa.select(sa.func.max(consent.c.at))
+            .where(consent.c.subscriber_id == person.id, consent.c.given.is_(sa.false()))
+            .scalar_subquery()
+        )
+        proven = sa.and_(
+            staged.consent_at > sa.func.coalesce(left_at, person.updated_at, type_=UTCTime),
+            staged.consent_source != "",
+            staged.status.in_(("", "subscribed")),
+        )
+        stays_out = sa.and_(
+            person.status == "unsubscribed",
+            staged.status != "unsubscribed",
+            sa.not_(sa.func.coalesce(proven, sa.false())),
+        )
+        differs = sa.or_(
+            *(
+                getattr(person, name).is_distinct_from(value)
+                for name, value in self._merged(policy).items()
+                if name != "fields"
+            ),
+            self._fields_differ(policy),
+        )
+        outcome = sa.case(
+            (stays_out, "kept_out"),
+            (sa.false() if policy == "add" else differs, "updated"),
+            else_="unchanged",
+        )
+        connection.execute(
+            _stage.update()
+            .where(undecided, person.address_key == staged.key, person.id <= self.before)
+            .values(outcome=outcome)
+        )
+
+    def _merged(self, policy: Policy) -> dict[str, sa.ColumnElement[Any]]:
+        """The values of somebody who is here, with those of the row over them; an empty cell takes
+        nothing away, but of fields that are to be replaced."""
+        staged, person = _stage.c, subscriber.c
+
+        def given(name: str) -> sa.ColumnElement[Any]:
+            return sa.func.coalesce(sa.func.nullif(staged[name], ""), person[name])
+
+        returns = sa.and_(person.status == "unsubscribed", staged.status != "unsubscribed")
+        return {
+            "name": given("name"),
+            "language": given("language"),
+            "frequency": given("frequency"),
+            "lens": given("lens"),
+            "consent_source": given("consent_source"),
+            "consent_at": sa.func.coalesce(staged.consent_at, person.consent_at, type_=UTCTime),
+            "status": sa.case((returns, "subscribed"), else_=given("status")),
+            "topics": self._topics(),
+            "fields": self._fields(policy),
+        }
+
+    def _update(self, here: sa.ColumnElement[bool], policy: Policy, now: datetime) -> sa.Update:
+        return (
+            subscriber.update()
+            .where(here, _stage.c.outcome == "updated", subscriber.c.address_key == _stage.c.key)
+            .where(_stage.c.status.not_in(KEPT_OUT))
+            .values(**self._merged(policy), updated_at=now)
+        )
+
+    def _insert(self, undecided: sa.ColumnElement[bool], source: str, now: datetime) -> sa.Insert:
+        staged = _stage.c
+        moment = sa.literal(now, UTCTime)
+        values: dict[str, sa.ColumnElement[Any]] = {
+            "address": staged.address,
+            "address_key": staged.key,
+            "domain": staged.domain,
+            "name": staged.name,
+            "status": sa.func.coalesce(sa.func.nullif(staged.status, ""), "subscribed"),
+            "language": staged.language,
+            "fields": self._new_fields(),
+            "topics": staged.topics,
+            "frequency": staged.frequency,
+            "lens": staged.lens,
+            "consent_at": staged.consent_at,
+            "consent_source": sa.func.coalesce(
+                sa.func.nullif(staged.consent_source, ""), sa.literal(source)
+            ),
+            "created_at": sa.func.coalesce(staged.created_at, moment, type_=UTCTime),
+            "updated_at": moment,
+        }
+        rows = sa.select(*values.values()).where(undecided).order_by(staged.n)
+        insert: sa.Insert = self._on_conflict_do_nothing(subscriber)
+        return insert.from_select(list(values), rows)
 
     @staticmethod
-    def _join(connection: sa.Connection, rows: list[_Row]) -> None:
-        if not rows:
-            return
-        wanted = {row.address.key: row.segments for row in rows}
-        people = connection.execute(
-            sa.select(subscriber.c.address_key, subscriber.c.id).where(
-                subscriber.c.address_key.in_(wanted)
-            )
+    def _join(connection: sa.Connection, here: sa.ColumnElement[bool], now: datetime) -> int:
+        """Put people into manual segments; returns how many rows changed nothing else."""
+        rows = connection.execute(
+            sa.select(subscriber.c.id, _stage.c.segments, _stage.c.outcome)
+            .join(_stage, _stage.c.key == subscriber.c.address_key)
+            .where(here, _stage.c.segments != "")
+            .where(sa.or_(_stage.c.outcome.is_(None), _stage.c.outcome != "kept_out"))
+        ).all()
+        joined = 0
+        for some in _pieces(rows):
+            known = {
+                tuple(row)
+                for row in connection.execute(
+                    sa.select(membership.c.subscriber_id, membership.c.segment).where(
+                        membership.c.subscriber_id.in_([row.id for row in some])
+                    )
+                )
+            }
+            new = [
+                {"segment": segment, "subscriber_id": row.id, "added_at": now}
+                for row in some
+                for segment in row.segments.split(",")
+                if (row.id, segment) not in known
+            ]
+            if new:
+                connection.execute(membership.insert(), new)
+            changed = {one["subscriber_id"] for one in new}
+            joined += sum(row.id in changed and row.outcome == "unchanged" for row in some)
+        return joined
+
+    # -- what differs between the two ------------------------------------------------------------
+
+    def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+        raise NotImplementedError
+
+    def _moment(self, at: datetime) -> Any:
+        raise NotImplementedError
+
+    def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
+        raise NotImplementedError
+
+    def _fields(self, policy: Policy) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
+    def _fields_differ(self, policy: Policy) -> sa.ColumnElement[bool]:
+        raise NotImplementedError
+
+    def _new_fields(self) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
+    def _topics(self) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
+
+class _SqliteStorage(_Storage):
+    def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+        places = ",".join("?" * len(_STAGED))
+        connection.connection.driver_connection.executemany(  # type: ignore[union-attr]
+            f"INSERT INTO import_stage VALUES ({places})",  # noqa: S608  (places only)
+            rows,
         )
-        add_memberships(
-            connection, [(segment, person) for key, person in people for segment in wanted[key]]
-        )
+
+    def _moment(self, at: datetime) -> str:
+        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+    def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
+        from sqlalchemy.dialects.sqlite import insert
+
+        return insert(table).on_conflict_do_nothing()
+
+    def _fields(self, policy: Policy) -> sa.ColumnElement[Any]:  # noqa: ARG002  (nulls take away)
+        return sa.type_coerce(sa.func.json_patch(subscriber.c.fields, _stage.c.fields), Json)
+
+    def _fields_differ(self, policy: Policy) -> sa.ColumnElement[bool]:
+        patched = sa.type_coerce(self._fields(policy), sa.Text)
+        return patched != sa.func.json(subscriber.c.fields)
+
+    def _new_fields(self) -> sa.ColumnElement[Any]:
+        return sa.func.json_patch("{}", _stage.c.fields)
+
+    def _topics(self) -> sa.ColumnElement[Any]:
+        return sa.func.coalesce(_stage.c.topics, subscriber.c.topics)
 
 
-_UPDATED = ("name", "status", "language", "fields", "consent_at", "consent_source")
-_UPDATE = (
-    subscriber.update()
-    .where(subscriber.c.id == sa.bindparam("row_id"))
-    .values({name: sa.bindparam(name) for name in (*_UPDATED, "updated_at")})
-)
+class _PostgresqlStorage(_Storage):
+    def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy("COPY import_stage FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def _moment(self, at: datetime) -> datetime:
+        return at
+
+    def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
+        from sqlalchemy.dialects.postgresql import insert
+
+        return insert(table).on_conflict_do_nothing()
+
+    def _fields(self, policy: Policy) -> sa.ColumnElement[Any]:
+        joined = subscriber.c.fields.op("||")(_stage.c.fields)
+        return sa.func.jsonb_strip_nulls(joined) if policy == "replace-fields" else joined
+
+    def _fields_differ(self, policy: Policy) -> sa.ColumnElement[bool]:
+        return sa.cast(self._fields(policy), Json) != subscriber.c.fields
+
+    def _new_fields(self) -> sa.ColumnElement[Any]:
+        return sa.func.jsonb_strip_nulls(_stage.c.fields)
+
+    def _topics(self) -> sa.ColumnElement[Any]:
+        return sa.func.coalesce(_stage.c.topics, subscriber.c.topics)
 
 
-def _stays_away(person: sa.Row[Any] | None, row: _Row) -> bool:
-    """Who left is brought back by their own wish only, never by a file."""
-    return person is not None and person.status == "unsubscribed" and not row.leaves
+def _proves(staged: Staged, since: datetime) -> bool:
+    """Whether somebody agreed anew."""
+    return bool(
+        staged.consent_at
+        and staged.consent_at > since
+        and staged.consent_source
+        and staged.status in ("", "subscribed")
+    )
 
 
-def _new(row: _Row, source: str, now: datetime) -> dict[str, Any]:
-    return {
-        "address": row.address.mailbox,
-        "address_key": row.address.key,
-        "domain": row.address.domain,
-        "name": row.values.get("name", ""),
-        "status": row.values.get("status", "subscribed"),
-        "language": row.values.get("language", ""),
-        "fields": row.fields,
-        "consent_at": row.values.get("consent_at"),
-        "consent_source": row.values.get("consent_source") or source,
-        "created_at": now,
-        "updated_at": now,
-    }
+def _join(first: dict[str, Any], later: Mapping[str, Any]) -> None:
+    """A later row of the same address into the first."""
+    for name in _STAGED:
+        if name == "fields":
+            first[name] = {**later[name], **{k: v for k, v in first[name].items() if v is not None}}
+        elif name == "segments":
+            keys = [*first[name].split(","), *later[name].split(",")]
+            first[name] = ",".join(dict.fromkeys(filter(None, keys)))
+        elif (name == "status" and later[name] in ("unsubscribed", *KEPT_OUT)) or first[name] in (
+            "",
+            None,
+        ):
+            first[name] = later[name]
 
 
-def _merged(row: _Row, person: sa.Row[Any]) -> dict[str, Any]:
-    """The person's values with those of the row over them; an empty cell takes nothing away. A
-    further row of the same file only fills what is empty, as within one chunk."""
-    merged: dict[str, Any] = {}
-    for name in _UPDATED:
-        given, had = row.values.get(name), getattr(person, name)
-        merged[name] = (given or had) if row.counted else (had or given or had)
-    merged["status"] = "unsubscribed" if row.leaves else merged["status"]
-    first, second = (row.fields, person.fields) if row.counted else (person.fields, row.fields)
-    merged["fields"] = {**second, **first}
-    return merged
+def _merge(connection: sa.Connection, keys: Sequence[str]) -> int:
+    """Join the rows of each of these addresses into its first; returns how many went into others."""
+    first: dict[str, dict[str, Any]] = {}
+    rest: list[int] = []
+    for row in connection.execute(
+        sa.select(_stage).where(_stage.c.key.in_(keys)).order_by(_stage.c.n)
+    ):
+        values = dict(row._mapping)
+        if values["key"] in first:
+            _join(first[values["key"]], values)
+            rest.append(values["n"])
+        else:
+            first[values["key"]] = values
+    for some in _pieces(rest):
+        connection.execute(_stage.delete().where(_stage.c.n.in_(some)))
+    names = [name for name in _STAGED if name not in ("n", "key")]
+    connection.execute(
+        _stage.update()
+        .where(_stage.c.n == sa.bindparam("row_n"))
+        .values({name: sa.bindparam(name) for name in names}),
+        [{"row_n": one["n"], **{name: one[name] for name in names}} for one in first.values()],
+    )
+    return len(rest)
+
+
+def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for at in range(0, len(rows), _PIECE):
+        yield rows[at : at + _PIECE]
 
 
 class _Rejects:
     """The rejects file: made with the first refused row, so a clean import leaves none behind."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, dry: bool) -> None:
         self.path = path
+        self.dry = dry
         self.count = 0
         self._file: TextIO | None = None
 
@@ -406,96 +698,12 @@ class _Rejects:
             self._file.close()
 
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
+        self.count += 1
+        if self.dry:
+            return
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
             csv.writer(self._file).writerow(["line", "reason", "row"])
-        self.count += 1
         csv.writer(self._file).writerow([line, reason, *cells])
-
-
-def _require_text(path: Path) -> None:
-    """Refuse before anything is read in: missing, empty, binary, or not UTF-8 anywhere."""
-    try:
-        with path.open("rb") as file:
-            line = 1
-            empty = True
-            for raw in file:
-                empty = False
-                if b"\0" in raw:
-                    raise InputError("holds NUL bytes, so it is no CSV", file=str(path), line=line)
-                try:
-                    raw.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise InputError(
-                        f"is not UTF-8 (byte 0x{raw[error.start]:02x}); save it as "
-                        '"CSV UTF-8" and import again',
-                        file=str(path),
-                        line=line,
-                    ) from None
-                line += 1
-    except FileNotFoundError:
-        raise InputError("there is no such file", file=str(path)) from None
-    except IsADirectoryError:
-        raise InputError("is a folder; name the CSV file", file=str(path)) from None
-    except OSError as error:
-        raise InputError(f"can't be read: {error.strerror}", file=str(path)) from error
-    if empty:
-        raise InputError("is empty", file=str(path), line=1)
-
-
-def _reader(file: TextIO, path: Path) -> Any:
-    sample = file.read(20_000)
-    file.seek(0)
-    first = sample.splitlines()[0] if sample.strip() else ""
-    delimiter = max(",;\t|", key=first.count)
-    if not first.strip():
-        raise InputError(
-            "begins with an empty line; the first line names the columns", file=str(path), line=1
-        )
-    return csv.reader(file, delimiter=delimiter, strict=True)
-
-
-def _time(text: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(text)
-        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + timedelta(days=1):
-        example = "2026-05-03T09:00:00Z"
-        raise _RowError(f'consent_at "{text}" is no time in the past; write it as {example}')
-    return moment
-
-
-def _field(name: str, text: str, settings: FieldSettings) -> Any:
-    match settings.type:
-        case "number":
-            try:
-                number = float(text)
-            except ValueError:
-                number = math.nan
-            if not math.isfinite(number):
-                raise _RowError(f'{name} "{text}" is no number')
-            return number
-        case "boolean":
-            known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-            if text.lower() not in known:
-                raise _RowError(f'{name} "{text}" is neither yes nor no')
-            return known[text.lower()]
-        case "date":
-            try:
-                return date.fromisoformat(text).isoformat()
-            except ValueError:
-                raise _RowError(f'{name} "{text}" is no date; write it as 2026-11-24') from None
-        case "choice":
-            for choice in settings.choices:
-                if fold(choice) == fold(text):
-                    return choice
-            raise _RowError(
-                f'{name} "{text}" is none of {", ".join(settings.choices)}.'
-                + did_you_mean(text, settings.choices)
-            )
-        case _:
-            return text

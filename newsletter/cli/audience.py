@@ -38,7 +38,9 @@ def import_command(workspace: Workspace, file: Path, as_json: bool) -> None:
     Example: newsletter audience import subscribers/people.csv
     """
     with progress_bar("importing") as advance:
-        result = workspace.import_people(file, progress=lambda rows: advance(rows, 0))
+        result = workspace.audience.import_file(
+            file, progress=lambda done, total, _doing: advance(done, total)
+        )
     if as_json:
         print_json(result.as_dict())
         return

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,17 +166,26 @@ class Writer:
         self._database = database
         self._connection: sa.Connection | None = None
 
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self) -> AbstractContextManager[sa.Connection]:
         """One transaction, as `Database.write`; after an error the next one connects again."""
+        return self._transaction(writes=True)
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """A consistent view on the same connection. Its temporary tables may be written to, for which
+        nobody has to wait."""
+        return self._transaction(writes=False)
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
         database = self._database
         with database._explained():
             if self._connection is None:
                 database.check()
-                self._connection = database.engine.connect().execution_options(writes=True)
+                self._connection = database.engine.connect()
+            connection = self._connection.execution_options(writes=writes)
             try:
-                with self._connection.begin():
-                    yield self._connection
+                with connection.begin():
+                    yield connection
             except BaseException:
                 self.close()
                 raise

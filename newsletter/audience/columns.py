@@ -1,0 +1,521 @@
+"""What the columns of a file mean, and what their cells say: from rows of text to staged people.
+
+Exports of other systems are known by their columns. Nothing here touches the database.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from newsletter.audience.addresses import parse_address
+from newsletter.audience.segments import Segments
+from newsletter.audience.tables import Row, original
+from newsletter.config import FieldSettings
+from newsletter.errors import InputError
+from newsletter.text import did_you_mean, fold, slugify, tidy
+
+LONGEST_VALUE = 500  #: characters of a name or field
+MOST_VALUES = 100  #: of a list
+MOST_NOTICES = 20  #: columns without use that are named one by one
+_MOST_REMEMBERED = 50_000  # cells of a column whose meaning is kept
+_FIRST_CONSENT = datetime(1990, 1, 1, tzinfo=UTC)  # before it nobody had a newsletter
+
+#: What a column can mean, besides declared fields.
+MEANINGS = (
+    "email", "name", "first_name", "last_name", "segments", "status", "language", "consent_at",
+    "consent_source", "created_at", "left_at", "topics", "frequency", "lens", "attributes",
+)  # fmt: skip
+IGNORED = "-"  #: `--map "Notes=-"`
+_ALSO: Mapping[str, str] = {
+    "e_mail": "email", "email_address": "email", "e_mail_address": "email", "mail": "email",
+    "tags": "segments", "full_name": "name", "firstname": "first_name", "lastname": "last_name",
+    "given_name": "first_name", "family_name": "last_name", "opted_in_at": "consent_at",
+    "subscribed_at": "consent_at", "unsubscribed_at": "left_at",
+}  # fmt: skip
+#: What may stand in a status column. The last three keep an address out for good.
+STATUSES: Mapping[str, str] = {
+    "subscribed": "subscribed", "active": "subscribed", "enabled": "subscribed",
+    "confirmed": "subscribed", "regular": "subscribed",
+    "pending": "pending", "unconfirmed": "pending", "unactivated": "pending",
+    "unsubscribed": "unsubscribed", "left": "left", "inactive": "left", "removed": "left",
+    "bounced": "bounced", "cleaned": "bounced", "undeliverable": "bounced", "invalid": "bounced",
+    "complained": "complained", "spam": "complained", "blocklisted": "complained",
+    "blocked": "complained", "suppressed": "suppressed",
+}  # fmt: skip
+KEPT_OUT = ("left", "bounced", "complained", "suppressed")
+FREQUENCIES = ("", "fortnightly", "monthly")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Another system's export: how it is known, and what its columns mean."""
+
+    name: str
+    needs: frozenset[str]  #: columns that only its exports have together
+    columns: Mapping[str, str]
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    default_status: Callable[[frozenset[str]], str] = lambda _: ""
+    #: a cell of the column of segments, e.g. `"Tag one","Tag two"`
+    separator: str = ","
+
+
+def _of_mailchimp(columns: frozenset[str]) -> str:
+    """Mailchimp exports one file a state, without a column that says which."""
+    if "clean_time" in columns:
+        return "bounced"
+    return "left" if "unsub_time" in columns else "subscribed"
+
+
+SYSTEMS: tuple[System, ...] = (
+    System(
+        "mailchimp",
+        frozenset({"email_address", "member_rating", "euid"}),
+        {
+            "email_address": "email", "first_name": "first_name", "last_name": "last_name",
+            "confirm_time": "consent_at", "tags": "segments", "unsub_time": "left_at",
+            "clean_time": "left_at", "optin_time": "created_at",
+        },
+        default_status=_of_mailchimp,
+    ),
+    System(
+        "substack",
+        frozenset({"email", "active_subscription", "email_disabled"}),
+        {"email": "email", "name": "name", "email_disabled": "status", "created_at": "consent_at"},
+        {"true": "left", "false": "subscribed", "yes": "left", "no": "subscribed"},
+    ),
+    System(
+        "ghost",
+        frozenset({"email", "subscribed_to_emails", "complimentary_plan"}),
+        {
+            "email": "email", "name": "name", "subscribed_to_emails": "status",
+            "created_at": "consent_at", "labels": "segments", "deleted_at": "left_at",
+        },
+        {"true": "subscribed", "false": "left", "yes": "subscribed", "no": "left"},
+    ),
+    System(
+        "listmonk",
+        frozenset({"uuid", "email", "attributes", "status"}),
+        {
+            "email": "email", "name": "name", "status": "status", "attributes": "attributes",
+            "created_at": "consent_at", "lists": "segments",
+        },
+        {"enabled": "subscribed", "disabled": "left", "blocklisted": "complained"},
+    ),
+    System(
+        "buttondown",
+        frozenset({"email", "metadata", "tags", "referrer_url"}),
+        {
+            "email": "email", "subscriber_type": "status", "type": "status",
+            "creation_date": "consent_at", "tags": "segments", "metadata": "attributes",
+            "unsubscription_date": "left_at",
+        },
+        {
+            "regular": "subscribed", "premium": "subscribed", "gifted": "subscribed",
+            "trialed": "subscribed", "paid": "subscribed", "churning": "subscribed",
+            "churned": "subscribed", "past_due": "subscribed", "paused": "subscribed",
+            "unactivated": "pending", "unpaid": "pending", "unsubscribed": "left",
+            "removed": "left", "undeliverable": "bounced", "complained": "complained",
+            "blocked": "complained", "spammy": "complained",
+        },
+    ),
+    System(
+        "beehiiv",
+        frozenset({"email", "status", "subscription_tier", "utm_channel"}),
+        {
+            "email": "email", "name": "name", "first_name": "first_name",
+            "last_name": "last_name", "status": "status", "created_at": "consent_at",
+            "subscribe_date": "consent_at", "tags": "segments",
+        },
+        {
+            "active": "subscribed", "pending": "pending", "validating": "pending",
+            "needs_attention": "pending", "inactive": "left", "invalid": "bounced",
+        },
+    ),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Staged:
+    """One row on its way into the database. Empty texts were not given."""
+
+    line: int
+    key: str
+    address: str
+    domain: str
+    name: str = ""
+    language: str = ""
+    status: str = ""
+    fields: str = "{}"  #: JSON
+    segments: str = ""  #: keys joined by commas
+    topics: str | None = None  #: JSON
+    frequency: str = ""
+    lens: str = ""
+    consent_at: datetime | None = None
+    consent_source: str = ""
+    created_at: datetime | None = None
+
+
+class _CellError(ValueError):
+    """What is wrong with a cell, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is to be understood."""
+
+    map: Mapping[str, str] = field(default_factory=dict)  #: column to meaning, as written
+    system: str | None = None
+    replaces: bool = False  #: an empty cell of a field empties it
+    creates_segments: bool | None = None  #: for tags that are none; None: those of other systems
+
+
+class Columns:
+    """Reads the rows of one table. Raises InputError when the columns make no sense."""
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        fields: Mapping[str, FieldSettings],
+        segments: Segments,
+        options: Options,
+        *,
+        topics: Sequence[str] = (),
+        file: str = "",
+    ) -> None:
+        self.fields = fields
+        self.segments = segments
+        self.options = options
+        self.topics = topics
+        self.file = file
+        self.system = _system(header, options.system, file)
+        self.notices: list[str] = []
+        self.counted: dict[str, int] = {}  #: notices with the number of rows
+        self.new_segments: dict[str, str] = {}  #: key to name, of tags that are no segment yet
+        self.meanings: list[str] = []
+        self._unused = 0
+        self._labels = {
+            fold(label): key for key, labels in segments.names() for label in (key, *labels)
+        }
+        self._memo: list[dict[str, Any]] = []
+        self._names = _names(header)
+        self.extend(header)
+        if "email" not in self.meanings:
+            there = ", ".join(f'"{tidy(name)}"' for name in header[:12]) or "none"
+            raise InputError(
+                f'has no column "email" in its first line (columns there: {there}). The first line '
+                'must name the columns, one of them email; or say which it is: --map "COLUMN=email"',
+                file=file,
+                line=1,
+            )
+
+    @property
+    def creates_segments(self) -> bool:
+        wanted = self.options.creates_segments
+        return self.system is not None if wanted is None else wanted
+
+    def extend(self, header: Sequence[str]) -> None:
+        """Take in columns that came up since."""
+        for written in header[len(self.meanings) :]:
+            self.meanings.append(self._meaning(written))
+            self._memo.append({})
+        self._email = self.meanings.index("email") if "email" in self.meanings else -1
+        self._readers = [
+            (at, meaning, self._memo[at])
+            for at, meaning in enumerate(self.meanings)
+            if meaning not in ("", "email")
+        ]
+        self._default = self.system.default_status(self._names) if self.system else ""
+
+    def finish(self) -> list[str]:
+        """What is to be said after the last row."""
+        if self._unused > MOST_NOTICES:
+            self.notices.append(f"{self._unused - MOST_NOTICES:,} more columns are not used")
+        return self.notices + [
+            f"{text} ({count:,} {'row' if count == 1 else 'rows'})"
+            for text, count in self.counted.items()
+        ]
+
+    def _meaning(self, written: str) -> str:
+        """What a column means; empty for one that is not used."""
+        name = _plain(written)
+        for given, meaning in self.options.map.items():
+            if _plain(given) == name:
+                return "" if meaning == IGNORED else self._known(meaning, given)
+        if self.system:
+            meaning = self.system.columns.get(name, "")
+            if meaning and (meaning not in self.meanings or meaning in ("segments", "attributes")):
+                return meaning
+            return name if name in self.fields else ""
+        meaning = name if name in MEANINGS or name in self.fields else _ALSO.get(name, "")
+        if meaning and meaning not in self.meanings:
+            return meaning
+        self._unused += 1
+        if self._unused <= MOST_NOTICES:
+            hint = did_you_mean(name, [*MEANINGS, *self.fields])
+            again = " again" if meaning else ""
+            self.notices.append(
+                f'column "{tidy(written)}"{again} is not used.{hint} Declare it under [fields] in '
+                'newsletter.toml to keep it, or say what it is: --map "COLUMN=FIELD"'
+            )
+        return ""
+
+    def _known(self, meaning: str, column: str) -> str:
+        name = _plain(meaning)
+        if name not in MEANINGS and name not in self.fields:
+            known = [*MEANINGS, *self.fields]
+            hint = did_you_mean(name, known) or f" There are: {', '.join(known)}."
+            raise InputError(f'--map "{column}={meaning}": there is no field "{meaning}".{hint}')
+        return name
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def read(self, row: Row) -> Staged:
+        """The person of a row. Raises ValueError with what is wrong with it. A hot path: about 5 µs."""
+        cells = row.cells
+        if row.problem:
+            raise _CellError(row.problem)
+        width = len(self.meanings)
+        if len(cells) > width and any(cell.strip() for cell in cells[width:]):
+            raise _CellError(f"has {len(cells)} cells, the first line names {width}")
+        address = parse_address(cells[self._email] if self._email < len(cells) else "")
+        staged = Staged(row.line, address.key, address.mailbox, address.domain)
+        parts: list[str] = []
+        for at, meaning, memo in self._readers:
+            cell = cells[at] if at < len(cells) else ""
+            found = memo.get(cell)
+            if found is None:
+                found = self._read_cell(meaning, cell)
+                if len(memo) < _MOST_REMEMBERED:
+                    memo[cell] = found
+            if found is _NOTHING:
+                continue
+            if meaning in self.fields:
+                parts.append(found)
+            else:
+                self._set(staged, meaning, found, parts)
+        if parts:
+            staged.fields = "{" + ",".join(parts) + "}"
+        if not staged.status:
+            staged.status = self._default
+        return staged
+
+    def _set(self, staged: Staged, meaning: str, found: Any, parts: list[str]) -> None:
+        match meaning:
+            case "first_name":
+                staged.name = f"{found} {staged.name}".strip()
+            case "last_name":
+                staged.name = f"{staged.name} {found}".strip()
+            case "segments":
+                for label, note in found[1]:
+                    self._note(label, note)
+                staged.segments = ",".join(filter(None, (staged.segments, found[0])))
+            case "attributes":
+                parts.extend(found)
+            case "left_at":
+                if self.system and staged.status in ("", "subscribed"):
+                    staged.status = self._default or "left"
+            case _:
+                setattr(staged, meaning, found)
+
+    def _note(self, text: str, note: str) -> None:
+        if text:
+            self.new_segments.setdefault(text, note)
+        else:
+            self.counted[note] = self.counted.get(note, 0) + 1
+
+    def _read_cell(self, meaning: str, cell: str) -> Any:
+        """What a cell says; `_NOTHING` when it is empty."""
+        text = tidy(original(cell))
+        if meaning in self.fields:
+            return self._field(meaning, text)
+        if not text:
+            return _NOTHING
+        if len(text) > LONGEST_VALUE and meaning not in ("attributes", "segments"):
+            raise _CellError(f"{meaning} has {len(text)} characters; {LONGEST_VALUE} is the most")
+        match meaning:
+            case "status":
+                return self._status(text)
+            case "consent_at" | "created_at":
+                return _time(meaning, text)
+            case "segments":
+                return self._segments(text)
+            case "topics":
+                return self._topics(text)
+            case "frequency" | "lens":
+                return self._choice(meaning, text)
+            case "attributes":
+                return self._attributes(text)
+        return text
+
+    def _field(self, name: str, text: str) -> Any:
+        if not text:
+            return f'"{name}":null' if self.options.replaces else _NOTHING
+        if len(text) > LONGEST_VALUE * (MOST_VALUES if self.fields[name].type == "list" else 1):
+            raise _CellError(f"{name} has {len(text)} characters; {LONGEST_VALUE} is the most")
+        value = field_value(name, text, self.fields[name])
+        return f'"{name}":{json.dumps(value, ensure_ascii=False, separators=(",", ":"))}'
+
+    def _status(self, text: str) -> str:
+        statuses = {**STATUSES, **(self.system.statuses if self.system else {})}
+        status = statuses.get(_plain(text))
+        if status is None:
+            known = dict.fromkeys(statuses.values())
+            raise _CellError(f'status "{text}" is none of {", ".join(known)}')
+        return status
+
+    def _segments(self, text: str) -> tuple[str, list[tuple[str, str]]]:
+        """(keys joined by commas, [(key of a new one, its name) or ("", notice)])"""
+        keys: list[str] = []
+        notes: list[tuple[str, str]] = []
+        for label in _split(text, self.system.separator if self.system else ";"):
+            key = self._labels.get(fold(label))
+            if key is None and self.creates_segments:
+                key = slugify(label)[:40]
+                notes.append((key, label))
+            elif key is None:
+                hint = did_you_mean(label, [segment.name for segment in self.segments])
+                raise _CellError(f'"{label}" is no segment.{hint}')
+            elif not self.segments.get(key).manual:
+                reason = (
+                    f'"{label}" has a rule, which decides who is in it; the column was not used'
+                )
+                notes.append(("", reason))
+                continue
+            keys.append(key)
+        return ",".join(dict.fromkeys(keys)), notes
+
+    def _topics(self, text: str) -> str:
+        chosen = []
+        for topic in _split(text, ";"):
+            if fold(topic) not in map(fold, self.topics):
+                hint = did_you_mean(topic, self.topics)
+                raise _CellError(f'"{topic}" is no topic.{hint}')
+            chosen.append(next(one for one in self.topics if fold(one) == fold(topic)))
+        return json.dumps(list(dict.fromkeys(chosen)), ensure_ascii=False, separators=(",", ":"))
+
+    def _choice(self, meaning: str, text: str) -> str:
+        known = FREQUENCIES[1:] if meaning == "frequency" else self.segments.keys
+        if text not in known:
+            hint = did_you_mean(text, known) or f" There are: {', '.join(known)}."
+            raise _CellError(f'{meaning} "{text}" is not known.{hint}')
+        return text
+
+    def _attributes(self, text: str) -> Any:
+        """A cell of JSON: what is declared of it is taken."""
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            raise _CellError("attributes are no JSON") from None
+        if not isinstance(found, dict):
+            raise _CellError("attributes are no JSON object")
+        parts = [
+            self._field(_plain(name), tidy(_as_cell(value)))
+            for name, value in found.items()
+            if _plain(name) in self.fields and value not in (None, "", [])
+        ]
+        return [part for part in parts if part is not _NOTHING] or _NOTHING
+
+
+_NOTHING: Any = object()
+
+
+def _as_cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _plain(name: str) -> str:
+    return fold(name).replace(" ", "_")
+
+
+def _names(header: Sequence[str]) -> frozenset[str]:
+    return frozenset(map(_plain, header))
+
+
+def _system(header: Sequence[str], wanted: str | None, file: str) -> System | None:
+    """The system whose export it is. Raises InputError when the one that was named it can't be."""
+    columns = _names(header)
+    if wanted is None:
+        return next((one for one in SYSTEMS if one.needs <= columns), None)
+    for one in SYSTEMS:
+        if one.name == wanted:
+            if not any(one.columns.get(name) == "email" for name in columns):
+                names = ", ".join(n for n, meaning in one.columns.items() if meaning == "email")
+                raise InputError(
+                    f"is no export of {wanted}: there is no column {names}", file=file, line=1
+                )
+            return one
+    known = [one.name for one in SYSTEMS]
+    hint = did_you_mean(wanted, known) or f" There are: {', '.join(known)}."
+    raise InputError(f'exports of "{wanted}" are not known.{hint}')
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Labels of a cell, perhaps in quotes."""
+    found = re.findall(rf'"([^"]*)"|([^{re.escape(separator)}"]+)', text)
+    return [label for one in found if (label := (one[0] or one[1]).strip())]
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(text.removesuffix(" UTC"))
+        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + timedelta(days=1):
+        example = "2026-05-03T09:00:00Z"
+        raise _CellError(f'{name} "{text}" is no time in the past; write it as {example}')
+    return moment
+
+
+def field_value(name: str, text: str, settings: FieldSettings) -> Any:
+    """A field's value from its text. Raises ValueError with what would be right."""
+    match settings.type:
+        case "number":
+            try:
+                number = float(text)
+            except ValueError:
+                number = math.nan
+            if not math.isfinite(number):
+                raise _CellError(f'{name} "{text}" is no number')
+            return number
+        case "boolean":
+            known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+            if text.lower() not in known:
+                raise _CellError(f'{name} "{text}" is neither yes nor no')
+            return known[text.lower()]
+        case "date":
+            try:
+                return date.fromisoformat(text.removesuffix(" 00:00:00")).isoformat()
+            except ValueError:
+                raise _CellError(f'{name} "{text}" is no date; write it as 2026-11-24') from None
+        case "list":
+            return _values(name, text, settings)
+        case "choice":
+            return _chosen(name, text, settings)
+        case _:
+            return text
+
+
+def _values(name: str, text: str, settings: FieldSettings) -> list[str]:
+    values = list(dict.fromkeys(filter(None, map(str.strip, text.split(";")))))
+    if len(values) > MOST_VALUES:
+        raise _CellError(f"{name} has {len(values)} values; {MOST_VALUES} is the most")
+    return [_chosen(name, one, settings) for one in values] if settings.choices else values
+
+
+def _chosen(name: str, text: str, settings: FieldSettings) -> str:
+    for choice in settings.choices:
+        if fold(choice) == fold(text):
+            return choice
+    raise _CellError(
+        f'{name} "{text}" is none of {", ".join(settings.choices)}.'
+        + did_you_mean(text, settings.choices)
+    )

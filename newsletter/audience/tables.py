@@ -1,0 +1,651 @@
+"""Tables in files: CSV, TSV, JSON Lines and XLSX, read and written row by row in bounded memory.
+
+Knows nothing of subscribers. What can't be read is refused with its place before any row is given,
+but for single rows, which come with what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any, Literal, Protocol
+
+from newsletter.errors import InputError
+from newsletter.text import tidy
+
+Format = Literal["csv", "tsv", "jsonl", "xlsx"]
+FORMATS: tuple[Format, ...] = ("csv", "tsv", "jsonl", "xlsx")
+MOST_COLUMNS = 1_000
+LONGEST_LINE = 1_000_000  #: bytes
+_BLOCK = 1 << 20
+_CHUNK = 10_000  # rows
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".xlsx": "xlsx",
+}  # fmt: skip
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# One byte a character, and what files of spreadsheets are in; others would be guesses on little text.
+_LEGACY = ("cp1252", "cp1250", "cp1251", "iso8859_15", "mac_roman")
+# A workbook is a zip: what it may grow to, and how far one of its parts may have been squeezed.
+_MOST_UNPACKED = 4 << 30
+_MOST_TEXTS = 256 << 20  # the shared strings, which are read as a whole
+_MOST_SQUEEZED = 200
+# What a spreadsheet would take for a formula.
+_FORMULA = re.compile(r"^'*[=+\-@\t\r]")
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of a table. `problem` says why it can't be read; then it has no cells."""
+
+    line: int  #: on which it begins, from 1; in a workbook the row's number
+    cells: list[str]
+    problem: str = ""
+
+
+class Table:
+    """A table in a file. Use as a context; `rows` may be called once.
+
+    `header` names the columns. In JSON Lines new names may come up on the way: then it grows, and the
+    rows before have fewer cells.
+    """
+
+    header: list[str]
+    format: Format
+    note: str = ""  #: how the file was understood, when that was not plain
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.file = file
+        self.name = name
+        self.size = os.fstat(file.fileno()).st_size
+        self._stamp = self._state()
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def chunks(self) -> Iterator[list[Row]]:
+        """The rows that are not blank, some thousand at a time."""
+        raise NotImplementedError
+
+    def position(self) -> int:
+        """Bytes read so far, of `size`."""
+        return self.file.tell()
+
+    def refuse_changed(self) -> None:
+        """Raise InputError when the file is not the one that was opened any more."""
+        if self._state() != self._stamp:
+            raise InputError(
+                "was changed while it was read, so nothing was imported; import it again",
+                file=self.name,
+            )
+
+    def _state(self) -> tuple[int, int]:
+        found = os.fstat(self.file.fileno())
+        return found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a file is to be read; what is not given is found out."""
+
+    format: Format | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+
+
+_AS_FOUND = How()
+
+
+def open_table(path: Path | None, stdin: IO[bytes] | None = None, how: How = _AS_FOUND) -> Table:
+    """A table in a file, or on standard input when `path` is None.
+
+    Raises InputError, with the line, for what is no table: missing, empty, binary, of two encodings,
+    with lines or columns beyond all measure, a workbook that would fill the memory.
+    """
+    name = "standard input" if path is None else str(path)
+    file = _spooled(stdin) if path is None else _opened(path)
+    try:
+        kind = _format(file, name, path, how)
+        if kind == "xlsx":
+            return _Workbook(file, name, how.sheet)
+        encoding, note = _encoding(file, name, how.encoding)
+        made: Table
+        if kind == "jsonl":
+            made = _JsonLines(file, name, encoding)
+        else:
+            delimiter = "\t" if kind == "tsv" and not how.delimiter else how.delimiter
+            made = _Separated(file, name, encoding, delimiter)
+    except BaseException:
+        file.close()
+        raise
+    made.note = note
+    return made
+
+
+def _format(file: IO[bytes], name: str, path: Path | None, how: How) -> Format:
+    head = file.read(4)
+    file.seek(0)
+    if not head:
+        raise InputError("is empty", file=name, line=1)
+    if how.format:
+        return how.format
+    if head == b"PK\x03\x04":
+        return "xlsx"
+    if path is None:
+        return "jsonl" if head.lstrip().startswith(b"{") else "csv"
+    kind = _ENDINGS.get(path.suffix.lower(), "csv")
+    if kind == "xlsx":
+        raise InputError("is no workbook, whatever its name says", file=name)
+    return kind
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise InputError("there is no such file", file=str(path)) from None
+    except IsADirectoryError:
+        raise InputError("is a folder; name the file", file=str(path)) from None
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror}", file=str(path)) from error
+    if not file.seekable():  # a pipe, e.g. of the shell's <(…)
+        with closing(file):
+            return _spooled(file)
+    return file
+
+
+def _spooled(source: IO[bytes] | None) -> IO[bytes]:
+    """What comes from a pipe, in a file of nobody's that ends with us: it is read more than once."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by its reader)
+    while block := source.read(_BLOCK) if source else b"":
+        file.write(block)
+    file.seek(0)
+    return file
+
+
+# -- encodings ---------------------------------------------------------------------------------------
+
+
+def _encoding(file: IO[bytes], name: str, wanted: str | None) -> tuple[str, str]:
+    """The encoding, and a note when it was guessed. Reads the file through once."""
+    head = file.read(4)
+    file.seek(0)
+    bom = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
+    if wanted:
+        try:
+            codecs.lookup(wanted)
+        except LookupError:
+            raise InputError(
+                f'"{wanted}" is no encoding; give one such as utf-8 or cp1252'
+            ) from None
+    encoding = wanted or bom or "utf-8"
+    refusal = _scan(file, name, encoding)
+    if refusal is None:
+        return encoding, ""
+    if wanted or bom or refusal.after_letters:
+        raise refusal.error
+    guessed = _guess(refusal.around)
+    if guessed is None:
+        raise refusal.error
+    _refuse_mixed(file, name, guessed)
+    return guessed, f"read as {guessed}, since it is not UTF-8 (line {refusal.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecodable:
+    error: InputError
+    line: int
+    around: bytes
+    after_letters: bool  #: there were letters beyond ASCII before it, which were right
+
+
+def _scan(file: IO[bytes], name: str, encoding: str) -> _Undecodable | None:
+    """Read a file through: raises InputError for bytes and lines that no table has; returns the first
+    place that is not in this encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    wide = encoding.startswith("utf-16")
+    line, since, letters = 1, 0, False
+    file.seek(0)
+    while True:
+        block = file.read(_BLOCK)
+        if not wide and (nul := block.find(b"\0")) >= 0:
+            line += _line_ends(block[:nul])
+            raise InputError("holds NUL bytes, so it is no table", file=name, line=line)
+        try:
+            text = decoder.decode(block, not block)
+        except UnicodeDecodeError as error:
+            at = error.start
+            line += _line_ends(error.object[:at])
+            reason = (
+                f"is not {encoding.removesuffix('-sig').upper()} (byte 0x{error.object[at]:02x}); "
+                "save it in one encoding, best UTF-8, or name it with --encoding"
+            )
+            around = bytes(error.object[max(0, at - 2_000) : at + 2_000])
+            letters = letters or not error.object[:at].isascii()
+            refusal = InputError(reason, file=name, line=line)
+            return _Undecodable(refusal, line, around, letters)
+        if not block:
+            return None
+        letters = letters or not text.isascii()
+        since = _longest_line(block, since, name, line)
+        line += _line_ends(block)
+
+
+def _line_ends(block: bytes) -> int:
+    return block.count(b"\n") or block.count(b"\r")
+
+
+def _longest_line(block: bytes, since: int, name: str, line: int) -> int:
+    """Bytes since the last line end. Lines that end with CR alone are lines, too."""
+    last = max(block.rfind(b"\n"), block.rfind(b"\r"))
+    first = min(
+        (at for at in (block.find(b"\n"), block.find(b"\r")) if at >= 0), default=len(block)
+    )
+    if since + first > LONGEST_LINE:
+        raise InputError(
+            f"has a line of more than {LONGEST_LINE:,} bytes, so it is no table",
+            file=name,
+            line=line,
+        )
+    return since + len(block) if last < 0 else len(block) - last - 1
+
+
+def _guess(around: bytes) -> str | None:
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(around, cp_isolation=list(_LEGACY)).best()
+    return best.encoding if best else None
+
+
+def _refuse_mixed(file: IO[bytes], name: str, encoding: str) -> None:
+    """A line that is UTF-8 in a file that is something else came from another file."""
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        raise InputError(
+            f"is UTF-8 here and {encoding} before: two encodings in one file. Save it in one of them",
+            file=name,
+            line=number,
+        )
+
+
+# -- separated values --------------------------------------------------------------------------------
+
+
+class _Separated(Table):
+    format: Format = "csv"
+
+    def __init__(
+        self, file: IO[bytes], name: str, encoding: str, delimiter: str | None = None
+    ) -> None:
+        super().__init__(file, name)
+        file.seek(0)
+        self._text = io.TextIOWrapper(file, encoding, newline="")
+        first = self._first_line()
+        self.delimiter = delimiter or max(",;\t|", key=first.count)
+        if self.delimiter == "\t":
+            self.format = "tsv"
+        try:
+            self._reader = csv.reader(self._text, delimiter=self.delimiter, strict=True)
+            self.header = next(self._reader, [])
+        except (csv.Error, TypeError, ValueError) as error:
+            raise InputError(f"can't be read as CSV: {error}", file=name, line=1) from None
+        _refuse_header(self.header, name)
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
+
+    def _first_line(self) -> str:
+        first = self._text.readline(LONGEST_LINE)
+        self._text.seek(0)
+        if not first.strip():
+            raise InputError(
+                "begins with an empty line; the first line names the columns",
+                file=self.name,
+                line=1,
+            )
+        # what stands between quotes is no delimiter
+        return re.sub(r'"[^"]*"', "", first)
+
+    def chunks(self) -> Iterator[list[Row]]:
+        reader, chunk = self._reader, []
+        line = reader.line_num + 1
+        while True:
+            try:
+                for cells in reader:
+                    if any(cells) and any(cell.strip() for cell in cells):
+                        chunk.append(Row(line, cells, _swallowed(cells, reader.line_num - line)))
+                        if len(chunk) >= _CHUNK:
+                            yield chunk
+                            chunk = []
+                    line = reader.line_num + 1
+                break
+            except csv.Error as error:
+                last = reader.line_num
+                lines = f"lines {line} to {last}" if last > line else "this line"
+                reason = f"{lines} can't be read as CSV ({error}); is a quote not closed?"
+                chunk.append(Row(line, [], reason))
+                line = last + 1
+        yield chunk
+
+
+def _swallowed(cells: Sequence[str], over: int) -> str:
+    """What to say of a row over several lines that seems to have swallowed others."""
+    if over:
+        for cell in cells:
+            breaks = cell.strip().count("\n")
+            if breaks and "@" in cell:
+                return (
+                    f"a cell runs over {breaks + 1} lines and holds an address; "
+                    "is a quote not closed?"
+                )
+    return ""
+
+
+def _refuse_header(header: Sequence[str], name: str) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise InputError(
+            f"names {len(header):,} columns; {MOST_COLUMNS:,} is the most", file=name, line=1
+        )
+
+
+# -- JSON Lines --------------------------------------------------------------------------------------
+
+
+class _JsonLines(Table):
+    format: Format = "jsonl"
+
+    def __init__(self, file: IO[bytes], name: str, encoding: str) -> None:
+        super().__init__(file, name)
+        self._encoding = encoding
+        self.header = []
+        file.seek(0)
+        self._text = io.TextIOWrapper(file, encoding)
+        self._waiting = self._next_chunk(100)  # names the columns
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
+
+    def chunks(self) -> Iterator[list[Row]]:
+        chunk = self._waiting
+        while chunk:
+            yield chunk
+            chunk = self._next_chunk(_CHUNK)
+
+    def _next_chunk(self, most: int) -> list[Row]:
+        line = getattr(self, "_line", 0)
+        places = {name: n for n, name in enumerate(self.header)}
+        chunk: list[Row] = []
+        for text in self._text:
+            line += 1
+            if not text.strip():
+                continue
+            try:
+                found = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                chunk.append(Row(line, [], f"this line is no JSON ({tidy(str(error))[:80]})"))
+            else:
+                chunk.append(self._row(line, found, places))
+            if len(chunk) >= most:
+                break
+        self._line = line
+        return chunk
+
+    def _row(self, line: int, found: Any, places: dict[str, int]) -> Row:
+        if not isinstance(found, dict):
+            return Row(line, [], "this line is no JSON object")
+        cells = [""] * len(places)
+        for key, value in _flat(found):
+            at = places.setdefault(key, len(places))
+            if at == len(self.header):
+                self.header.append(key)
+                _refuse_header(self.header, self.name)
+                cells.append("")
+            cells[at] = _cell(value)
+        return Row(line, cells)
+
+
+def _flat(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`{"metadata": {"company": "x"}}` names the column `metadata.company`."""
+    for key, value in found.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", one) for inner, one in value.items())
+        else:
+            yield key, value
+
+
+def _cell(value: Any) -> str:
+    """A value as it would stand in CSV."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.15g}"
+        case datetime():
+            return value.isoformat(" ")
+        case date():
+            return value.isoformat()
+        case list():
+            return ";".join(_cell(one) for one in value)
+        case dict():
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+# -- workbooks ---------------------------------------------------------------------------------------
+
+
+class _Workbook(Table):
+    format: Format = "xlsx"
+
+    def __init__(self, file: IO[bytes], name: str, sheet: str | None) -> None:
+        super().__init__(file, name)
+        import openpyxl
+        from defusedxml.common import DefusedXmlException
+
+        self._hostile = DefusedXmlException
+        self._read = 0
+        _refuse_bomb(file, name)
+        file.seek(0)
+        try:
+            self._book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            chosen = self._book[sheet] if sheet else self._book.worksheets[0]
+        except DefusedXmlException as error:
+            raise InputError(
+                f"is a workbook that defines entities ({type(error).__name__}), as none does that "
+                "was made by a spreadsheet; it was not opened",
+                file=name,
+            ) from None
+        except (KeyError, IndexError):
+            there = ", ".join(self._book.sheetnames) if hasattr(self, "_book") else "none"
+            raise InputError(f'has no sheet "{sheet}" (there: {there})', file=name) from None
+        except Exception as error:  # noqa: BLE001  (openpyxl raises whatever it stumbles over)
+            raise InputError(
+                f"can't be read as a workbook: {tidy(str(error))[:120]}", file=name
+            ) from None
+        self._sheet = chosen
+        if len(self._book.worksheets) > 1 and not sheet:
+            others = len(self._book.worksheets) - 1
+            self.note = f'the sheet "{chosen.title}" was read; {others} more (--sheet NAME)'
+        self._rows = self._values()
+        self.header = next(self._rows, Row(1, [])).cells
+        _refuse_header(self.header, name)
+
+    def __exit__(self, *_: object) -> None:
+        self._book.close()
+        super().__exit__()
+
+    def position(self) -> int:
+        return min(self._read, self.size)
+
+    def _values(self) -> Iterator[Row]:
+        try:
+            rows = self._sheet.iter_rows(values_only=True, max_col=MOST_COLUMNS + 1)
+            for number, values in enumerate(rows, 1):
+                cells = [_cell(value) for value in values]
+                if any(cell.strip() for cell in cells) or number == 1:
+                    while cells and not cells[-1]:
+                        cells.pop()
+                    yield Row(number, cells)
+        except InputError:
+            raise
+        except self._hostile as error:
+            raise InputError(
+                f"is a workbook that defines entities ({type(error).__name__}); it was not read",
+                file=self.name,
+            ) from None
+        except Exception as error:  # noqa: BLE001  (openpyxl raises whatever it stumbles over)
+            raise InputError(
+                f"can't be read as a workbook: {tidy(str(error))[:120]}", file=self.name
+            ) from None
+
+    def chunks(self) -> Iterator[list[Row]]:
+        chunk: list[Row] = []
+        for row in self._rows:
+            chunk.append(row)
+            if len(chunk) >= _CHUNK:
+                yield chunk
+                chunk = []
+        yield chunk
+
+
+def _refuse_bomb(file: IO[bytes], name: str) -> None:
+    """A workbook is a zip, and a zip can be small and unpack to whatever its maker liked."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"is no workbook: its zip can't be read ({error})", file=name) from None
+    if len(parts) > 10_000:
+        raise InputError(f"has {len(parts):,} parts, as no workbook has", file=name)
+    for part in parts:
+        squeezed = part.file_size / max(1, part.compress_size)
+        texts = part.filename.lower().endswith("sharedstrings.xml")
+        if (part.file_size > _BLOCK and squeezed > _MOST_SQUEEZED) or (
+            part.file_size > (_MOST_TEXTS if texts else _MOST_UNPACKED)
+        ):
+            raise InputError(
+                f"unpacks to {part.file_size:,} bytes ({part.filename}), {squeezed:,.0f} times its "
+                "size; it was not opened. Save it as CSV",
+                file=name,
+            )
+    if sum(part.file_size for part in parts) > _MOST_UNPACKED:
+        raise InputError("unpacks to more than 4 GB; save it as CSV", file=name)
+
+
+# -- writing -----------------------------------------------------------------------------------------
+
+
+class Writer(Protocol):
+    """Takes rows, the header first; `close` ends the file."""
+
+    def write(self, rows: Sequence[Sequence[str]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def harmless(cell: str) -> str:
+    """A cell that a spreadsheet would run as a formula, with an apostrophe before it; a cell that
+    begins with one and then so gets one more, so that `original` always finds the way back."""
+    return f"'{cell}" if cell and cell[0] in "=+-@\t\r'" and _FORMULA.match(cell) else cell
+
+
+def original(cell: str) -> str:
+    """What `harmless` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def table_writer(file: IO[bytes], kind: Format) -> Writer:
+    """Writes a table into an open file, formulas made harmless. The first row names the columns."""
+    if kind == "xlsx":
+        return _WorkbookWriter(file)
+    if kind == "jsonl":
+        return _JsonWriter(file)
+    return _SeparatedWriter(file, "\t" if kind == "tsv" else ",")
+
+
+class _SeparatedWriter:
+    def __init__(self, file: IO[bytes], delimiter: str) -> None:
+        self._text = io.TextIOWrapper(file, "utf-8", newline="", write_through=False)
+        self._writer = csv.writer(self._text, delimiter=delimiter)
+
+    def write(self, rows: Sequence[Sequence[str]]) -> None:
+        risky, formula = "=+-@\t\r'", _FORMULA.match
+        self._writer.writerows(
+            [
+                [
+                    f"'{cell}" if cell and cell[0] in risky and formula(cell) else cell
+                    for cell in row
+                ]
+                for row in rows
+            ]
+        )
+
+    def close(self) -> None:
+        self._text.flush()
+        self._text.detach()
+
+
+class _JsonWriter:
+    """Texts as they are: nobody takes JSON for formulas."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._header: Sequence[str] = ()
+
+    def write(self, rows: Sequence[Sequence[str]]) -> None:
+        if not self._header:
+            self._header, *rows = rows
+        header = self._header
+        lines = [
+            json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) + "\n"
+            for row in rows
+        ]
+        self._file.write("".join(lines).encode())
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _WorkbookWriter:
+    def __init__(self, file: IO[bytes]) -> None:
+        import openpyxl
+
+        self._file = file
+        self._book = openpyxl.Workbook(write_only=True)
+        self._sheet = self._book.create_sheet("subscribers")
+
+    def write(self, rows: Sequence[Sequence[str]]) -> None:
+        for row in rows:
+            self._sheet.append([harmless(cell) for cell in row])
+
+    def close(self) -> None:
+        self._book.save(self._file)
