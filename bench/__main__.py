@@ -8,10 +8,16 @@ import os
 
 from rich.console import Console
 
-from bench import compose, inline, outbox, send
+from bench import audience, compose, inline, outbox, send
 from bench.figures import machine
 
-BENCHMARKS = {"compose": compose.run, "inline": inline.run, "outbox": outbox.run, "send": send.run}
+BENCHMARKS = {
+    "compose": compose.run,
+    "inline": inline.run,
+    "outbox": outbox.run,
+    "send": send.run,
+    "audience": audience.run,
+}
 
 
 def main() -> None:
@@ -32,7 +38,7 @@ def main() -> None:
     if not options.json:
         console.print(", ".join(f"{key} {value}" for key, value in machine().items()), "\n")
     results = []
-    for name in options.names or [name for name in BENCHMARKS if name != "send"]:
+    for name in options.names or [name for name in BENCHMARKS if name not in ("send", "audience")]:
         result = BENCHMARKS[name](profile=options.profile)
         result.keep()
         results.append(result.as_dict())

@@ -10,7 +10,9 @@ from typing import IO
 
 from newsletter.audience.columns import Options
 from newsletter.audience.conditions import Asked
+from newsletter.audience.explain import Belonging, belongings
 from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
+from newsletter.audience.people import find
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
 from newsletter.audience.tables import How, open_table
@@ -42,6 +44,12 @@ class Audience:
     def asked(self, person: int | None = None) -> Asked:
         """What rules are asked against now."""
         return Asked(self.segments, datetime.now(UTC), person)
+
+    def belongings(self, email: str) -> list[Belonging]:
+        """Every segment in order of priority: is this person in it, and why. Raises NotFoundError."""
+        with self.database.read() as connection:
+            person = find(connection, email).id
+            return belongings(connection, self.asked(person))
 
     # -- files -----------------------------------------------------------------------------------
 
