@@ -17,6 +17,8 @@ _PLAIN = re.compile(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}"
 )
 
+_plain = _PLAIN.fullmatch
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -33,13 +35,22 @@ class AddressError(ValueError):
 
 def parse_address(text: str) -> Address:
     """Raises AddressError. Makes no look-up: whether the mailbox exists shows when mailing."""
+    return Address(*address_parts(text))
+
+
+def address_parts(text: str) -> tuple[str, str, str]:
+    """(mailbox, key, domain) of an `Address`, for imports: half a microsecond for nearly all. Raises
+    AddressError."""
     text = text.strip()
-    if len(text) <= LONGEST and _PLAIN.fullmatch(text):
+    if len(text) <= LONGEST and _plain(text):
         local, _, domain = text.rpartition("@")
         if len(local) <= LONGEST_LOCAL and "--" not in domain:
+            if text.islower():
+                return text, text, domain
             domain = domain.lower()
-            return Address(f"{local}@{domain}", f"{local.lower()}@{domain}", domain)
-    return _parse_unusual(text)
+            return f"{local}@{domain}", f"{local.lower()}@{domain}", domain
+    unusual = _parse_unusual(text)
+    return unusual.mailbox, unusual.key, unusual.domain
 
 
 def _parse_unusual(text: str) -> Address:

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from typing import Any, Literal, TextIO
 
 import sqlalchemy as sa
 
-from newsletter.audience.columns import KEPT_OUT, Columns, Options, Staged
+from newsletter.audience.columns import AT, KEPT_OUT, STAGED, Columns, Options, as_kept
 from newsletter.audience.people import log, suppression_holds
 from newsletter.audience.segments import Segments
 from newsletter.audience.tables import Table
@@ -103,7 +103,10 @@ _stage = sa.Table(
     sa.Column("outcome", sa.Text),
     prefixes=["TEMPORARY"],
 )
-_STAGED = [column.name for column in _stage.c]
+_doubled = sa.Table("import_doubled", sa.MetaData(), sa.Column("key", sa.Text))
+_SEGMENTS = AT["segments"]
+_COLUMNS = [column.name for column in _stage.c]
+assert ["n", *STAGED, "outcome"] == _COLUMNS
 
 
 _AS_FOUND = Options()
@@ -193,7 +196,7 @@ class Importer:
             for rows in table.chunks():
                 if len(table.header) > len(columns.meanings):
                     columns.extend(table.header)
-                staged: list[Staged] = []
+                staged: list[list[Any]] = []
                 for row in rows:
                     try:
                         staged.append(columns.read(row))
@@ -202,7 +205,7 @@ class Importer:
                 self.result.rows += len(rows)
                 if dry and len(self.result.first) < FIRST_ROWS:
                     self.result.first += map(_shown, staged[: FIRST_ROWS - len(self.result.first)])
-                put(staged, self.erased([one.key for one in staged]))
+                put(staged, self.erased([one[0] for one in staged]))
                 self.progress(table.position(), table.size, "reading")
         self.result.rejected = refused.count
 
@@ -233,15 +236,13 @@ class Importer:
             log(connection, self.actor, "import", name, self.result.as_dict())
 
 
-def _shown(staged: Staged) -> dict[str, Any]:
+def _shown(staged: list[Any]) -> dict[str, Any]:
     """A row as it was understood, without what was not given."""
-    values = {
-        "email": staged.address, "name": staged.name, "status": staged.status,
-        "segments": staged.segments, "language": staged.language,
-        "consent_at": staged.consent_at and staged.consent_at.isoformat(),
-        "consent_source": staged.consent_source, **json.loads(staged.fields),
-    }  # fmt: skip
-    return {name: value for name, value in values.items() if value not in ("", None)}
+    values = dict(zip(STAGED, staged, strict=True))
+    email, fields = values.pop("address"), json.loads(values.pop("fields"))
+    hidden = ("key", "domain")
+    found = {name: value for name, value in values.items() if value and name not in hidden}
+    return {"email": email, **found, **fields}
 
 
 def _hash(header: Sequence[str]) -> str:
@@ -260,11 +261,14 @@ def _tuned(writer: Writer) -> Iterator[_Storage]:
             before = connection.exec_driver_sql("PRAGMA cache_size").scalar()
             connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE}")
         _stage.create(connection)
+        if not sqlite:  # its rows come in order and are read in large pieces: an index costs more
+            connection.exec_driver_sql("ALTER TABLE import_stage DROP CONSTRAINT import_stage_pkey")
     try:
         yield (_SqliteStorage if sqlite else _PostgresqlStorage)(writer)
     finally:
         with writer.read() as connection:
             _stage.drop(connection)
+            _doubled.drop(connection, checkfirst=True)
             if sqlite:
                 connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
@@ -272,52 +276,74 @@ def _tuned(writer: Writer) -> Iterator[_Storage]:
 class _Storage:
     """The stage, and the way from it into the tables. All of it is set-based."""
 
+    pieces = 1  #: how many chunks go into one transaction
+
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.staged = 0
+        self.joins = False  # somebody is to be put into a segment
 
     @contextmanager
-    def staging(self) -> Iterator[Callable[[list[Staged], Mapping[str, datetime]], None]]:
+    def staging(self) -> Iterator[Callable[[list[list[Any]], Mapping[str, datetime]], None]]:
         """Put people on the stage, with those among them who were erased, and when."""
         with self.writer.read() as connection:
 
-            def put(people: list[Staged], erased: Mapping[str, datetime]) -> None:
-                self._put(connection, list(self._values(people, erased)))
+            def put(people: list[list[Any]], erased: Mapping[str, datetime]) -> None:
+                first = self.staged + 1
+                self.staged += len(people)
+                self.joins = self.joins or any(one[_SEGMENTS] for one in people)
+                outcomes: list[str | None] = [None] * len(people)
+                if erased:
+                    outcomes = [self._of_erased(one, erased) for one in people]
+                self._put(
+                    connection,
+                    [
+                        (n, *one, outcome)
+                        for n, (one, outcome) in enumerate(
+                            zip(people, outcomes, strict=True), first
+                        )
+                    ],
+                )
 
             yield put
 
-    def _values(
-        self, people: Iterable[Staged], erased: Mapping[str, datetime]
-    ) -> Iterator[tuple[Any, ...]]:
-        for one in people:
-            self.staged += 1
-            outcome = None
-            if erased and (at := erased.get(one.key)) and not _proves(one, at):
-                outcome = "kept_out"
-            consent_at = self._moment(one.consent_at) if one.consent_at else None
-            created_at = self._moment(one.created_at) if one.created_at else None
-            yield (
-                self.staged, one.key, one.address, one.domain, one.name, one.language, one.status,
-                one.fields, one.segments, one.topics, one.frequency, one.lens, consent_at,
-                one.consent_source, created_at, outcome,
-            )  # fmt: skip
+    @staticmethod
+    def _of_erased(one: list[Any], erased: Mapping[str, datetime]) -> str | None:
+        at = erased.get(one[0])
+        proven = (
+            at
+            and (one[AT["consent_at"]] or "") > as_kept(at)
+            and one[AT["consent_source"]]
+            and one[AT["status"]] in ("", "subscribed")
+        )
+        return "kept_out" if at and not proven else None
 
     def merge(self, result: ImportResult) -> None:
         """Several rows of one address become the first of them: a later one adds its segments and
         fills what was empty; a wish to leave holds, whichever row has it."""
         with self.writer.read() as connection:
-            connection.exec_driver_sql("CREATE INDEX ix_import_stage_key ON import_stage (key)")
+            self._settle(connection)
             last = ""
             while keys := connection.scalars(
-                sa.select(_stage.c.key)
-                .where(_stage.c.key > last)
-                .group_by(_stage.c.key)
-                .having(sa.func.count() > 1)
-                .order_by(_stage.c.key)
+                sa.select(_doubled.c.key)
+                .where(_doubled.c.key > last)
+                .order_by(_doubled.c.key)
                 .limit(_PIECE)
             ).all():
                 last = keys[-1]
                 result.merged += _merge(connection, keys)
+
+    def _settle(self, connection: sa.Connection) -> None:
+        """Everybody is on the stage: find the addresses that are there more than once."""
+        connection.exec_driver_sql(
+            "CREATE TEMPORARY TABLE import_doubled AS "
+            "SELECT key FROM import_stage GROUP BY key HAVING count(*) > 1"
+        )
+        if connection.scalar(sa.select(sa.exists(sa.select(_doubled.c.key)))):
+            for column in ("key", "n"):
+                connection.exec_driver_sql(
+                    f"CREATE INDEX ix_stage_{column} ON import_stage ({column})"
+                )
 
     def store(
         self, result: ImportResult, *, policy: Policy, source: str, dry: bool, progress: Progress
@@ -325,27 +351,33 @@ class _Storage:
         """Bring everybody in, some thousand a transaction; a dry run takes each of them back."""
         with self.writer.read() as connection:
             self.before = connection.scalar(sa.select(sa.func.max(subscriber.c.id))) or 0
-        for low in range(0, self.staged, CHUNK):
+        size = CHUNK * self.pieces
+        for low in range(0, self.staged, size):
             with self.writer.write() as connection:
-                for outcome, number in self._piece(connection, low, policy, source):
+                here = _stage.c.n.between(low + 1, low + size)
+                for outcome, number in self._piece(connection, here, policy, source):
                     setattr(result, outcome, getattr(result, outcome) + number)
                 if dry:
                     connection.get_transaction().rollback()  # type: ignore[union-attr]
-            progress(min(low + CHUNK, self.staged), self.staged, "storing")
+            progress(min(low + size, self.staged), self.staged, "storing")
 
     def _piece(
-        self, connection: sa.Connection, low: int, policy: Policy, source: str
+        self,
+        connection: sa.Connection,
+        here: sa.ColumnElement[bool],
+        policy: Policy,
+        source: str,
     ) -> list[tuple[str, int]]:
-        here = _stage.c.n.between(low + 1, low + CHUNK)
         undecided = sa.and_(here, _stage.c.outcome.is_(None))
         now = datetime.now(UTC)
         self._keep_out(connection, undecided, source, now)
         if self.before:
             self._compare(connection, undecided, policy)
             connection.execute(self._update(here, policy, now))
-        insert = self._insert(undecided, source, now)
+        insert = self._insert(undecided, policy, source, now)
         added = connection.execute(insert, execution_options={"preserve_rowcount": True}).rowcount
-        joined = self._join(connection, here, now)
+        if self.joins:
+            self._join(connection, here, now)
         counts: dict[str | None, int] = dict(
             tuple(row)
             for row in connection.execute(
@@ -355,8 +387,7 @@ class _Storage:
         # who came in by another way in this very moment is there, and unchanged by us
         meanwhile = counts.pop(None, 0) - added
         counts["added"] = added
-        counts["unchanged"] = counts.get("unchanged", 0) + meanwhile - joined
-        counts["updated"] = counts.get("updated", 0) + joined
+        counts["unchanged"] = counts.get("unchanged", 0) + meanwhile
         return [(str(outcome), number) for outcome, number in counts.items()]
 
     def _keep_out(
@@ -475,7 +506,7 @@ class _Storage:
             "consent_source": given("consent_source"),
             "consent_at": sa.func.coalesce(staged.consent_at, person.consent_at, type_=UTCTime),
             "status": sa.case((returns, "subscribed"), else_=given("status")),
-            "topics": self._topics(),
+            "topics": sa.func.coalesce(staged.topics, person.topics),
             "fields": self._fields(policy),
         }
 
@@ -487,7 +518,9 @@ class _Storage:
             .values(**self._merged(policy), updated_at=now)
         )
 
-    def _insert(self, undecided: sa.ColumnElement[bool], source: str, now: datetime) -> sa.Insert:
+    def _insert(
+        self, undecided: sa.ColumnElement[bool], policy: Policy, source: str, now: datetime
+    ) -> sa.Insert:
         staged = _stage.c
         moment = sa.literal(now, UTCTime)
         values: dict[str, sa.ColumnElement[Any]] = {
@@ -497,7 +530,7 @@ class _Storage:
             "name": staged.name,
             "status": sa.func.coalesce(sa.func.nullif(staged.status, ""), "subscribed"),
             "language": staged.language,
-            "fields": self._new_fields(),
+            "fields": self._new_fields() if policy == "replace-fields" else staged.fields,
             "topics": staged.topics,
             "frequency": staged.frequency,
             "lens": staged.lens,
@@ -512,43 +545,34 @@ class _Storage:
         insert: sa.Insert = self._on_conflict_do_nothing(subscriber)
         return insert.from_select(list(values), rows)
 
-    @staticmethod
-    def _join(connection: sa.Connection, here: sa.ColumnElement[bool], now: datetime) -> int:
-        """Put people into manual segments; returns how many rows changed nothing else."""
-        rows = connection.execute(
-            sa.select(subscriber.c.id, _stage.c.segments, _stage.c.outcome)
-            .join(_stage, _stage.c.key == subscriber.c.address_key)
-            .where(here, _stage.c.segments != "")
-            .where(sa.or_(_stage.c.outcome.is_(None), _stage.c.outcome != "kept_out"))
-        ).all()
-        joined = 0
-        for some in _pieces(rows):
-            known = {
-                tuple(row)
-                for row in connection.execute(
-                    sa.select(membership.c.subscriber_id, membership.c.segment).where(
-                        membership.c.subscriber_id.in_([row.id for row in some])
-                    )
-                )
-            }
-            new = [
-                {"segment": segment, "subscriber_id": row.id, "added_at": now}
-                for row in some
-                for segment in row.segments.split(",")
-                if (row.id, segment) not in known
-            ]
-            if new:
-                connection.execute(membership.insert(), new)
-            changed = {one["subscriber_id"] for one in new}
-            joined += sum(row.id in changed and row.outcome == "unchanged" for row in some)
-        return joined
+    def _join(self, connection: sa.Connection, here: sa.ColumnElement[bool], now: datetime) -> None:
+        """Put people into manual segments; who changes by nothing else is updated by that."""
+        each = self._each_segment()
+        joins = sa.and_(here, _stage.c.segments != "")
+        is_in = (
+            sa.exists()
+            .where(membership.c.subscriber_id == subscriber.c.id)
+            .where(membership.c.segment == each.c.value)
+        )
+        known = subscriber.c.address_key == _stage.c.key
+        both = subscriber.join(each, sa.true())
+        news = sa.exists(sa.select(1).select_from(both).where(known, sa.not_(is_in)))
+        connection.execute(
+            _stage.update()
+            .where(joins, _stage.c.outcome == "unchanged", news.correlate(_stage))
+            .values(outcome="updated")
+        )
+        pairs = (
+            sa.select(each.c.value, subscriber.c.id, sa.literal(now, UTCTime))
+            .select_from(_stage.join(subscriber, known).join(each, sa.true()))
+            .where(joins, sa.func.coalesce(_stage.c.outcome, "") != "kept_out")
+        )
+        insert = self._on_conflict_do_nothing(membership)
+        connection.execute(insert.from_select(["segment", "subscriber_id", "added_at"], pairs))
 
     # -- what differs between the two ------------------------------------------------------------
 
     def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
-        raise NotImplementedError
-
-    def _moment(self, at: datetime) -> Any:
         raise NotImplementedError
 
     def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
@@ -563,20 +587,18 @@ class _Storage:
     def _new_fields(self) -> sa.ColumnElement[Any]:
         raise NotImplementedError
 
-    def _topics(self) -> sa.ColumnElement[Any]:
+    def _each_segment(self) -> Any:
+        """Rows `value` of the segments of a staged row."""
         raise NotImplementedError
 
 
 class _SqliteStorage(_Storage):
     def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
-        places = ",".join("?" * len(_STAGED))
+        places = ",".join("?" * len(_COLUMNS))
         connection.connection.driver_connection.executemany(  # type: ignore[union-attr]
             f"INSERT INTO import_stage VALUES ({places})",  # noqa: S608  (places only)
             rows,
         )
-
-    def _moment(self, at: datetime) -> str:
-        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
 
     def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
         from sqlalchemy.dialects.sqlite import insert
@@ -593,19 +615,25 @@ class _SqliteStorage(_Storage):
     def _new_fields(self) -> sa.ColumnElement[Any]:
         return sa.func.json_patch("{}", _stage.c.fields)
 
-    def _topics(self) -> sa.ColumnElement[Any]:
-        return sa.func.coalesce(_stage.c.topics, subscriber.c.topics)
+    def _each_segment(self) -> Any:
+        keys = sa.func.replace(_stage.c.segments, ",", '","')
+        return sa.func.json_each(sa.literal('["').concat(keys).concat('"]')).table_valued("value")
 
 
 class _PostgresqlStorage(_Storage):
+    pieces = 50  # nobody waits for what is being written here
+
+    def _settle(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL work_mem = '128MB'")
+        super()._settle(connection)
+        connection.exec_driver_sql("ANALYZE import_stage")  # nobody else does, of such a table
+
     def _put(self, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
         cursor: Any = connection.connection.cursor()
+        connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")  # in which times are staged
         with cursor, cursor.copy("COPY import_stage FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-
-    def _moment(self, at: datetime) -> datetime:
-        return at
 
     def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
         from sqlalchemy.dialects.postgresql import insert
@@ -622,23 +650,14 @@ class _PostgresqlStorage(_Storage):
     def _new_fields(self) -> sa.ColumnElement[Any]:
         return sa.func.jsonb_strip_nulls(_stage.c.fields)
 
-    def _topics(self) -> sa.ColumnElement[Any]:
-        return sa.func.coalesce(_stage.c.topics, subscriber.c.topics)
-
-
-def _proves(staged: Staged, since: datetime) -> bool:
-    """Whether somebody agreed anew."""
-    return bool(
-        staged.consent_at
-        and staged.consent_at > since
-        and staged.consent_source
-        and staged.status in ("", "subscribed")
-    )
+    def _each_segment(self) -> Any:
+        keys = sa.func.unnest(sa.func.string_to_array(_stage.c.segments, ","))
+        return keys.table_valued("value").render_derived()
 
 
 def _join(first: dict[str, Any], later: Mapping[str, Any]) -> None:
     """A later row of the same address into the first."""
-    for name in _STAGED:
+    for name in _COLUMNS:
         if name == "fields":
             first[name] = {**later[name], **{k: v for k, v in first[name].items() if v is not None}}
         elif name == "segments":
@@ -666,7 +685,7 @@ def _merge(connection: sa.Connection, keys: Sequence[str]) -> int:
             first[values["key"]] = values
     for some in _pieces(rest):
         connection.execute(_stage.delete().where(_stage.c.n.in_(some)))
-    names = [name for name in _STAGED if name not in ("n", "key")]
+    names = [name for name in _COLUMNS if name not in ("n", "key")]
     connection.execute(
         _stage.update()
         .where(_stage.c.n == sa.bindparam("row_n"))

@@ -29,7 +29,7 @@ FORMATS: tuple[Format, ...] = ("csv", "tsv", "jsonl", "xlsx")
 MOST_COLUMNS = 1_000
 LONGEST_LINE = 1_000_000  #: bytes
 _BLOCK = 1 << 20
-_CHUNK = 10_000  # rows
+_CHUNK = 5_000  # rows
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".xlsx": "xlsx",
@@ -337,12 +337,14 @@ class _Separated(Table):
         while True:
             try:
                 for cells in reader:
-                    if any(cells) and any(cell.strip() for cell in cells):
-                        chunk.append(Row(line, cells, _swallowed(cells, reader.line_num - line)))
+                    last = reader.line_num
+                    if cells and (cells[0].strip() or any(map(str.strip, cells))):
+                        problem = _swallowed(cells) if last > line else ""
+                        chunk.append(Row(line, cells, problem))
                         if len(chunk) >= _CHUNK:
                             yield chunk
                             chunk = []
-                    line = reader.line_num + 1
+                    line = last + 1
                 break
             except csv.Error as error:
                 last = reader.line_num
@@ -353,16 +355,14 @@ class _Separated(Table):
         yield chunk
 
 
-def _swallowed(cells: Sequence[str], over: int) -> str:
+def _swallowed(cells: Sequence[str]) -> str:
     """What to say of a row over several lines that seems to have swallowed others."""
-    if over:
-        for cell in cells:
-            breaks = cell.strip().count("\n")
-            if breaks and "@" in cell:
-                return (
-                    f"a cell runs over {breaks + 1} lines and holds an address; "
-                    "is a quote not closed?"
-                )
+    for cell in cells:
+        breaks = cell.strip().count("\n")
+        if breaks and "@" in cell:
+            return (
+                f"a cell runs over {breaks + 1} lines and holds an address; is a quote not closed?"
+            )
     return ""
 
 
