@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test crash lint types imports bench bench-send pictures lock serve clean
+.PHONY: help demo test crash lint types imports bench bench-audience bench-send pictures lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -37,6 +37,9 @@ serve: .venv/runtime  ## the public pages of the publication in this directory
 
 bench: .venv/dev      ## compose against npm mjml + juice, plan and send to the outbox
 	$(BIN)/python -m bench
+
+bench-audience: .venv/dev ## a million people: import, rules, membership, erase, export, on both databases
+	$(BIN)/python -m bench audience
 
 bench-send: .venv/dev ## sending beside Postfix's own load generator, DKIM, SendGrid, planning a million
 	$(BIN)/python -m bench send

@@ -12,11 +12,7 @@ from bench import audience, compose, inline, outbox, send
 from bench.figures import machine
 
 BENCHMARKS = {
-    "compose": compose.run,
-    "inline": inline.run,
-    "outbox": outbox.run,
-    "send": send.run,
-    "audience": audience.run,
+    one.__name__.rpartition(".")[2]: one.run for one in (compose, inline, outbox, send, audience)
 }
 
 

@@ -210,7 +210,47 @@ def _ask(folder: Path, given: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
 
 
 def _export(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    return {}
+    """Everybody as CSV, beside a bare cursor into a bare csv writer: the same columns."""
+    from newsletter import Workspace
+    from newsletter.audience.exports import COLUMNS
+    from newsletter.cli.live import few_collections
+
+    with Workspace(folder, actor="bench") as workspace:
+        workspace.database.check()
+        names = ", ".join(
+            "address" if name == "email" else name for name in COLUMNS if name != "segments"
+        )
+        begun = time.perf_counter()
+        with (
+            (folder / "bare.csv").open("w", encoding="utf-8", newline="") as text,
+            _bare_cursor(folder, given) as cursor,
+        ):
+            cursor.execute(f"SELECT {names}, fields FROM subscriber ORDER BY id")
+            csv.writer(text).writerows(cursor)
+        bare = time.perf_counter() - begun
+        begun = time.perf_counter()
+        with (folder / "people.csv").open("wb") as file, few_collections():
+            number = workspace.audience.export(file, "csv")
+        taken = time.perf_counter() - begun
+        assert number == PEOPLE, number
+    return {"export": taken, "bare export": bare, "export, resident": _resident()}
+
+
+@contextmanager
+def _bare_cursor(folder: Path, given: dict[str, Any]) -> Iterator[Any]:
+    if given["database"] == "sqlite":
+        connection = sqlite3.connect(folder / "var" / "newsletter.db")
+        yield connection.cursor()
+        connection.close()
+        return
+    import psycopg
+
+    with (
+        psycopg.connect(given["url"].replace("+psycopg", "")) as server,
+        server.cursor(name="everybody") as cursor,
+    ):
+        cursor.itersize = 5_000
+        yield cursor
 
 
 def _resident() -> float:

@@ -4,18 +4,21 @@ and why. Addresses stand in no log; people are numbers there.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from newsletter.audience.columns import Options
 from newsletter.audience.conditions import Asked
+from newsletter.audience.definitions import LAST, Definitions
 from newsletter.audience.explain import Belonging, belongings
+from newsletter.audience.exports import export
 from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
-from newsletter.audience.people import find
+from newsletter.audience.people import find, log
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
-from newsletter.audience.tables import How, open_table
+from newsletter.audience.tables import Format, How, open_table
 from newsletter.config import Settings
 from newsletter.db import Database
 
@@ -81,4 +84,42 @@ class Audience:
                 options=options,
                 policy=policy,
                 dry=dry,
+                make_segments=self._make_segments,
             )
+
+    def _make_segments(self, names: Mapping[str, str]) -> None:
+        made: list[Mapping[str, Any]] = [
+            {"key": key, "name": name, "manual": True, "priority": LAST}
+            for key, name in names.items()
+        ]
+        self.segments = self.definitions.add_all(made)
+
+    @property
+    def definitions(self) -> Definitions:
+        """The segments' file, for changing it."""
+        return Definitions(self.root, self.settings.fields)
+
+    def export(
+        self,
+        file: IO[bytes],
+        kind: Format,
+        *,
+        rule: str | None = None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> int:
+        """Write a table of everybody, or of those whom a rule finds; returns how many. Who took it is
+        in the audit log. Raises RuleError."""
+        checked = self.rule(rule) if rule is not None else None
+        with self.database.read() as connection:
+            number = export(
+                connection,
+                file,
+                kind,
+                self.settings.fields,
+                rule=checked,
+                asked=self.asked(),
+                progress=progress,
+            )
+        with self.database.write() as connection:
+            log(connection, self.actor, "export", kind, {"people": number, "rule": rule})
+        return number

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from newsletter.audience.columns import AT, KEPT_OUT, STAGED, Columns, Options, as_kept
 from newsletter.audience.people import log, suppression_holds
 from newsletter.audience.segments import Segments
-from newsletter.audience.tables import Table
+from newsletter.audience.tables import Table, harmless
 from newsletter.config import FieldSettings
 from newsletter.db import Database, Writer
 from newsletter.db.schema import (
@@ -219,7 +219,7 @@ class Importer:
             return options
         self.result.notices.append(
             "columns are understood as the last time: "
-            + ", ".join(f"{column}={meaning}" for column, meaning in known.items())
+            + ", ".join(f"{column}={known[column]}" for column in sorted(known))
         )
         return Options(
             {**known, **options.map}, options.system, options.replaces, options.creates_segments
@@ -431,7 +431,7 @@ class _Storage:
                     _stage.c.key,
                     reason,
                     sa.literal(source),
-                    sa.func.coalesce(_stage.c.created_at, sa.literal(now, UTCTime), type_=UTCTime),
+                    sa.literal(now, UTCTime),
                 ).where(leaving),
             )
         )
@@ -725,4 +725,4 @@ class _Rejects:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
             csv.writer(self._file).writerow(["line", "reason", "row"])
-        csv.writer(self._file).writerow([line, reason, *cells])
+        csv.writer(self._file).writerow([line, reason, *map(harmless, cells)])

@@ -76,11 +76,14 @@ class Segments(Sequence[Segment]):
         return sum(1 << i for i, segment in enumerate(self._all) if segment.key in keys)
 
 
-def load_segments(root: Path, fields: Mapping[str, FieldSettings]) -> Segments:
-    """The workspace's segments; none when there is no file. Raises ConfigError with file and line."""
+def load_segments(
+    root: Path, fields: Mapping[str, FieldSettings], text: str | None = None
+) -> Segments:
+    """The workspace's segments; none when there is no file. With `text`, what they would be if that
+    were written. Raises ConfigError with file and line."""
     path = root / FILE
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig") if text is None else text
     except FileNotFoundError:
         return Segments([])
     except UnicodeDecodeError:

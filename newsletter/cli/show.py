@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from rich.console import Console
@@ -124,12 +124,18 @@ def confirm(question: str, *, yes: bool) -> None:
         click.confirm(question, abort=True, err=True)
 
 
+class Advance(Protocol):
+    """Takes how much is done, of how much (0 when unknown), and what is being done."""
+
+    def __call__(self, done: int, total: int, doing: str = "", /) -> None: ...
+
+
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Call the yielded function with (done, total; 0 when unknown). Shows nothing without a terminal,
-    or for work that is over within a second."""
+def progress_bar(label: str) -> Iterator[Advance]:
+    """Call the yielded function as the work goes on. Shows nothing without a terminal, or for work that
+    is over within a second."""
     if not err.is_terminal:
-        yield lambda _done, _total: None
+        yield lambda _done, _total, _doing="", /: None
         return
     import time
 
@@ -154,8 +160,12 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     task = bar.add_task(label, total=None, rate="")
     started = False
 
-    def advance(done: int, total: int) -> None:
-        nonlocal started
+    def advance(done: int, total: int, doing: str = "", /) -> None:
+        nonlocal started, begun
+        doing = doing or label
+        if bar.tasks[0].description != doing:  # another part, with another measure
+            bar.reset(task, description=doing)
+            begun = time.monotonic() - (1 if started else 0)
         seconds = time.monotonic() - begun
         if not started and seconds > 1:
             bar.start()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from newsletter.audience import (
     Importer,
+    ImportOptions,
     ImportResult,
     Segments,
     open_table,
@@ -468,3 +469,157 @@ def test_whatever_a_file_holds_the_counts_sum_and_a_second_run_adds_nobody(
         one["address_key"] for one in before
     ]
     database.close()
+
+
+# -- policies, dry runs, proofs, maps ---------------------------------------------------------------
+
+
+def test_a_dry_run_counts_what_a_real_one_does_and_changes_nothing(desk: Desk) -> None:
+    add_person(desk.database, "old@example.com", name="Old")
+    add_person(desk.database, "same@example.com", name="Same")
+    add_person(desk.database, "left@example.com", status="unsubscribed")
+    suppress(desk.database, "out@example.com")
+    text = (
+        "email,name,segments\nnew@example.com,New,board\nold@example.com,Older,\nsame@example.com,Same,\n"
+        "left@example.com,,\nout@example.com,,\nbad,,\nNEW@example.com,,\n"
+    )
+    before = everybody(desk.database)
+    dry = desk.bring(text, dry=True)
+    assert everybody(desk.database) == before
+    assert not desk.rejects.exists()
+    assert dry.first[0] == {"email": "new@example.com", "name": "New", "segments": "board"}
+    with desk.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(membership)) == 0
+        assert connection.scalar(sa.select(sa.func.count()).select_from(audit_log)) == 0
+    assert counts(desk.bring(text)) == counts(dry)
+    assert counts(dry) == {
+        "added": 1, "updated": 1, "unchanged": 1, "kept_out": 2, "rejected": 1, "merged": 1,
+    }  # fmt: skip
+
+
+def test_the_policy_add_leaves_who_is_here_as_they_are(desk: Desk) -> None:
+    add_person(desk.database, "a@example.com", name="Ann", fields={"role": "CTO"})
+    result = desk.bring(
+        "email,name,role\na@example.com,Other,x\nb@example.com,Bo,y\n", policy="add"
+    )
+    assert counts(result) == {"unchanged": 1, "added": 1}
+    assert desk.person("a@example.com")["name"] == "Ann"
+
+
+def test_replaced_fields_are_emptied_by_empty_cells_and_others_stay(desk: Desk) -> None:
+    fields = {"role": "CTO", "seats": 3.0, "vip": True}
+    add_person(desk.database, "a@example.com", name="Ann", fields=fields)
+    options = ImportOptions(replaces=True)
+    text = "email,name,role,seats\na@example.com,,,5\nb@example.com,,,\n"
+    result = desk.bring(text, policy="replace-fields", options=options)
+    assert counts(result) == {"updated": 1, "added": 1}
+    assert desk.person("a@example.com")["fields"] == {"seats": 5.0, "vip": True}
+    assert desk.person("a@example.com")["name"] == "Ann"
+    assert desk.person("b@example.com")["fields"] == {}
+    again = desk.bring(text, policy="replace-fields", options=options)
+    assert counts(again) == {"unchanged": 2}
+
+
+@pytest.mark.parametrize(
+    ("consent", "comes_back"),
+    [
+        ("2026-11-22T00:00:00Z,fair 2026", True),
+        ("2026-11-22T00:00:00Z,", False),
+        ("2026-11-19T00:00:00Z,fair 2026", False),
+        (",fair 2026", False),
+    ],
+)
+def test_who_left_comes_back_only_with_a_later_proof(
+    desk: Desk, consent: str, comes_back: bool
+) -> None:
+    add_person(desk.database, "a@example.com", status="unsubscribed")
+    suppress(desk.database, "b@example.com")
+    result = desk.bring(
+        f"email,consent_at,consent_source\na@example.com,{consent}\nb@example.com,{consent}\n"
+    )
+    if comes_back:
+        assert counts(result) == {"updated": 1, "added": 1}
+        assert desk.person("a@example.com")["status"] == "subscribed"
+        assert desk.person("a@example.com")["consent_source"] == "fair 2026"
+    else:
+        assert counts(result) == {"kept_out": 2}
+
+
+def test_a_mailbox_that_bounced_is_not_there_whatever_anybody_proves(desk: Desk) -> None:
+    with desk.database.write() as connection:
+        values = {"address_key": "a@example.com", "reason": "bounce", "created_at": NOW}
+        connection.execute(suppression.insert(), values)
+    result = desk.bring(
+        "email,consent_at,consent_source\na@example.com,2026-11-22T00:00:00Z,fair 2026\n"
+    )
+    assert counts(result) == {"kept_out": 1}
+
+
+def test_who_was_erased_stays_out_until_they_agree_anew(desk: Desk) -> None:
+    path = desk.folder / "people.csv"
+    path.write_text(
+        "email,consent_at,consent_source\na@example.com,,\nb@example.com,2026-11-22T00:00:00Z,fair\n"
+    )
+    importer = Importer(
+        desk.database, SEGMENTS, FIELDS, erased=lambda keys: dict.fromkeys(keys, NOW)
+    )
+    with open_table(path) as table:
+        result = importer.run(table, desk.rejects, source="import:people.csv")
+    assert counts(result) == {"kept_out": 1, "added": 1}
+    assert [one["address_key"] for one in everybody(desk.database)] == ["b@example.com"]
+
+
+def test_a_map_names_columns_and_is_remembered_for_files_with_the_same_ones(desk: Desk) -> None:
+    text = "Kontakt,Rolle,Notiz\na@example.com,CTO,x\n"
+    options = ImportOptions(map={"Kontakt": "email", "Rolle": "role", "Notiz": "-"})
+    first = desk.bring(text, options=options)
+    assert first.columns == {"Kontakt": "email", "Rolle": "role", "Notiz": ""}
+    assert first.notices == []
+    second = desk.bring(text.replace("CTO", "CEO"))
+    assert counts(second) == {"updated": 1}
+    assert "as the last time: Kontakt=email" in second.notices[0]
+    with pytest.raises(InputError, match='Did you mean "role"'):
+        desk.bring(text, options=ImportOptions(map={"Rolle": "rolle"}))
+
+
+def test_topics_frequency_and_lists_come_in(desk: Desk) -> None:
+    desk.bring("email,likes,frequency\na@example.com,ai; law ;ai,monthly\nb@example.com,,daily\n")
+    person = desk.person("a@example.com")
+    assert person["fields"] == {"likes": ["ai", "law"]}
+    assert 'frequency "daily" is not known' in desk.refused()[0][1]
+
+
+def test_an_import_that_is_cut_off_goes_on_when_it_is_run_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "CHUNK", 1)
+    monkeypatch.setattr(imports_module._PostgresqlStorage, "pieces", 1)
+    path = desk.folder / "people.csv"
+    path.write_text("email,name\n" + "".join(f"p{n}@example.com,P\n" for n in range(4)))
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(done: int, _total: int, doing: str) -> None:
+        if doing == "storing" and done == 2:
+            raise CutOffError
+
+    with open_table(path) as table, pytest.raises(CutOffError):
+        Importer(desk.database, SEGMENTS, FIELDS, progress=cut).run(
+            table, desk.rejects, source="import:people.csv"
+        )
+    assert len(everybody(desk.database)) == 2
+    assert counts(desk.bring(path.read_bytes())) == {"unchanged": 2, "added": 2}
+
+
+def test_a_file_that_changes_meanwhile_changes_nothing(desk: Desk) -> None:
+    path = desk.folder / "people.csv"
+    path.write_text("email\na@example.com\n")
+    with open_table(path) as table:
+        with path.open("a") as file:
+            file.write("b@example.com\n")
+        with pytest.raises(InputError, match="was changed while it was read"):
+            Importer(desk.database, SEGMENTS, FIELDS).run(
+                table, desk.rejects, source="import:people.csv"
+            )
+    assert everybody(desk.database) == []

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 import newsletter
 from newsletter.audience import REASONS, Rule, load_segments, masked
-from newsletter.audience.imports import _KNOWN as COLUMNS
+from newsletter.audience.columns import MEANINGS as COLUMNS
 from newsletter.audience.segments import _KEYS as SEGMENT_KEYS
 from newsletter.briefs import due_date
 from newsletter.briefs.front import KEYS
