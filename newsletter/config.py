@@ -183,6 +183,9 @@ class AudienceSettings(_Table):
     """How people come in."""
 
     import_consent: Literal["assumed", "required"] = "assumed"
+    topics: dict[str, str] = Field(
+        default_factory=dict, description="what readers can choose among: tag of briefs = its name"
+    )
 
 
 class TrackingSettings(_Table):

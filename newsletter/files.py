@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from newsletter.errors import RefusedError
+
 
 @contextmanager
 def new_private_file(path: Path) -> Iterator[IO[bytes]]:
@@ -25,6 +27,27 @@ def new_private_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def make_once(path: Path, content: str) -> None:
+    """A file that its owner alone can read, unless there is one already: of several processes that make
+    it at the same time, the first one's stays. Raises RefusedError when others can read it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)  # fails when another process was quicker
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    if path.stat().st_mode & 0o077:
+        raise RefusedError(f"the secret {path} can be read by others; run: chmod 600 {path}")
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

@@ -10,10 +10,12 @@ import getpass
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ from newsletter.briefs import (
     read_text,
 )
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
-from newsletter.db import Database
+from newsletter.db import Database, backup, problems, restore
 from newsletter.db.schema import edition, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
@@ -70,6 +72,7 @@ from newsletter.delivery import (
     due_issues,
     mailings_of,
     pause,
+    planned_groups,
     refuse_tampered,
     regular_mailing,
     resolve_uncertain,
@@ -100,6 +103,7 @@ from newsletter.errors import (
 )
 from newsletter.files import replace_file
 from newsletter.findings import Finding, blocking
+from newsletter.forget import BACKUPS, Erasure, forget_files
 from newsletter.issues import (
     Candidate,
     Choice,
@@ -385,6 +389,35 @@ class Workspace:
         """Import a table of people as it is; see `Audience.import_file` for more."""
         return self.audience.import_file(path)
 
+    def erase(self, email: str) -> Erasure:
+        """Forget somebody: in every table, in the outbox and in rejects files. Raises NotFoundError."""
+        self.load_events()
+        deliveries = self.audience.erase(email)
+        ways = self.settings.transports
+        outboxes = [self.root / ways.outbox.path, self.root / ways.faulty.path]
+        return forget_files(self.root, outboxes, email, deliveries)
+
+    # -- the database as a whole -----------------------------------------------------------------
+
+    def check_database(self) -> list[str]:
+        """What is wrong with it, each as a sentence."""
+        return problems(self.database)
+
+    def backup(self, path: Path | None = None) -> tuple[Path, int]:
+        """Write a backup; returns where, and its bytes. Raises RefusedError for a file that exists."""
+        ending = "db" if self.database.sqlite else "dump"
+        path = path or self.root / BACKUPS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.{ending}"
+        return path, backup(self.database, path)
+
+    def restore(self, path: Path) -> tuple[Path, int]:
+        """Put a backup into the place of the database and erase again who was erased since; returns
+        the backup of what was there, and how many were erased."""
+        ending = "db" if self.database.sqlite else "dump"
+        name = f"before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}.{ending}"
+        before = self.root / BACKUPS / name
+        restore(self.database, path, before)
+        return before, self.audience.erase_again()
+
     def count(self, rule: str) -> int:
         """How many subscribers a rule finds. Raises RuleError."""
         self.load_events()
@@ -398,6 +431,40 @@ class Workspace:
             for key in group.segments or (None,):
                 people[key] += group.people
         return people
+
+    def segment_report(self, since: str | None = None) -> dict[str, Any]:
+        """Members of each segment who may be mailed, how many of them are in no other, and how many
+        were planned for in the issue `since` (the last one planned if None); every pair that
+        overlaps. The key None is for those in no segment."""
+        groups = self.groups()
+        with self.database.read() as connection:
+            planned = planned_groups(connection, since)
+        keys: list[str | None] = [*self.segments.keys, None]
+        people: Counter[str | None] = Counter()
+        alone: Counter[str | None] = Counter()
+        overlaps: Counter[tuple[str, str]] = Counter()
+        before: Counter[str | None] = Counter()
+        for group in groups:
+            people.update(dict.fromkeys(group.segments or (None,), group.people))
+            if len(group.segments) < 2:
+                alone[(*group.segments, None)[0]] += group.people
+            overlaps.update(dict.fromkeys(combinations(group.segments, 2), group.people))
+        issue, known, then = planned or (None, (), [])
+        for segments, number in then:
+            before.update(dict.fromkeys(segments or (None,), number))
+        return {
+            "since": issue,
+            "segments": [
+                {
+                    "key": key,
+                    "people": people[key],
+                    "alone": alone[key],
+                    "before": before[key] if issue and (key is None or key in known) else None,
+                }
+                for key in keys
+            ],
+            "overlaps": [[a, b, number] for (a, b), number in overlaps.most_common()],
+        }
 
     def change_members(self, segment: str, emails: Sequence[str], *, join: bool) -> int:
         """Put people into a manual segment, or take them out; returns how many changed."""

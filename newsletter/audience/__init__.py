@@ -5,8 +5,10 @@ Knows no briefs and no mail.
 
 from newsletter.audience.addresses import Address, AddressError, masked, parse_address
 from newsletter.audience.audience import Audience
+from newsletter.audience.changes import agree, come_back, leave
 from newsletter.audience.columns import Options as ImportOptions
 from newsletter.audience.conditions import Asked, where
+from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
 from newsletter.audience.imports import POLICIES, Importer, ImportResult
 from newsletter.audience.people import (
@@ -28,18 +30,21 @@ from newsletter.audience.people import (
 )
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segment, Segments, load_segments
-from newsletter.audience.tables import FORMATS, How, open_table
+from newsletter.audience.suppressions import SUPPRESSED_FOR, suppressions
+from newsletter.audience.tables import FORMATS, How, open_table, write_table
 
 __all__ = [
     "FORMATS",
     "POLICIES",
     "REASONS",
+    "SUPPRESSED_FOR",
     "Address",
     "AddressError",
     "Asked",
     "Audience",
     "Belonging",
     "Clause",
+    "Erased",
     "Group",
     "How",
     "ImportOptions",
@@ -51,10 +56,13 @@ __all__ = [
     "Subscriber",
     "add_memberships",
     "address_key",
+    "agree",
     "belongings",
+    "come_back",
     "count",
     "explain_rule",
     "find",
+    "leave",
     "load_segments",
     "log",
     "masked",
@@ -66,6 +74,8 @@ __all__ = [
     "segments_of",
     "sendable_groups",
     "set_status",
+    "suppressions",
     "where",
     "why_not",
+    "write_table",
 ]

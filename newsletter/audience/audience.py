@@ -4,23 +4,55 @@ and why. Addresses stand in no log; people are numbers there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from newsletter.audience.columns import Options
+import sqlalchemy as sa
+
+from newsletter.audience.addresses import Address, AddressError, parse_address
+from newsletter.audience.changes import (
+    add_person,
+    agree,
+    change_address,
+    leave,
+    set_values,
+)
+from newsletter.audience.columns import FREQUENCIES, Options, field_value
 from newsletter.audience.conditions import Asked
 from newsletter.audience.definitions import LAST, Definitions
+from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, belongings
 from newsletter.audience.exports import export
 from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
-from newsletter.audience.people import find, log
+from newsletter.audience.people import (
+    address_key,
+    find,
+    log,
+    reason_against,
+    sendable_groups,
+    subscriber_of,
+    suppression_holds,
+)
+from newsletter.audience.rights import erase, held
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
+from newsletter.audience.suppressions import (
+    Reason,
+    day,
+    read_suppressions,
+    suppress,
+    suppressions,
+    unsuppress,
+)
 from newsletter.audience.tables import Format, How, open_table
-from newsletter.config import Settings
+from newsletter.config import FieldSettings, Settings
 from newsletter.db import Database
+from newsletter.db.schema import subscriber, suppression
+from newsletter.errors import InputError, RefusedError
+from newsletter.text import did_you_mean, tidy
 
 _AS_FOUND = How()
 _AS_WRITTEN = Options()
@@ -74,6 +106,8 @@ class Audience:
             self.segments,
             self.settings.fields,
             actor=self.actor,
+            topics=list(self.settings.audience.topics),
+            erased=self._erased_among(),
             progress=progress,
         )
         with open_table(path, stdin, how) as table:
@@ -87,12 +121,34 @@ class Audience:
                 make_segments=self._make_segments,
             )
 
+    def _erased_among(self) -> Callable[[Sequence[str]], Mapping[str, datetime]]:
+        with self.database.read() as connection:
+            known = self.erased.known(connection)
+        return lambda keys: self.erased.among(known, keys)
+
     def _make_segments(self, names: Mapping[str, str]) -> None:
         made: list[Mapping[str, Any]] = [
             {"key": key, "name": name, "manual": True, "priority": LAST}
             for key, name in names.items()
         ]
         self.segments = self.definitions.add_all(made)
+
+    def define(self, key: str, values: Mapping[str, Any], *, new: bool) -> int:
+        """Add a segment to the file, or change one; returns how many who may be mailed are in it.
+        Raises ConfigError for what makes no sense."""
+        given = {name: value for name, value in values.items() if value is not None}
+        if new:
+            self.segments = self.definitions.add({"key": key, **given})
+        else:
+            self.segments = self.definitions.edit(key, given)
+        with self.database.write() as connection:
+            log(connection, self.actor, "segment new" if new else "segment edit", key, given)
+        required = self.settings.audience.import_consent == "required"
+        with self.database.read() as connection:
+            groups = sendable_groups(
+                connection, self.segments, now=datetime.now(UTC), consent_required=required
+            )
+        return sum(group.people for group in groups if key in group.segments)
 
     @property
     def definitions(self) -> Definitions:
@@ -123,3 +179,281 @@ class Audience:
         with self.database.write() as connection:
             log(connection, self.actor, "export", kind, {"people": number, "rule": rule})
         return number
+
+    # -- one person ------------------------------------------------------------------------------
+
+    def add(
+        self, email: str, values: Mapping[str, str], *, source: str, consent_at: datetime | None
+    ) -> int:
+        """Put somebody in; returns the number. `source` is where they agreed. Raises InputError for
+        an address or value that is none, RefusedError for one that is here or kept out."""
+        address = _address(email)
+        columns, fields, segments = self._values(values)
+        with self.database.write() as connection:
+            self._refuse_kept_out(connection, address.key)
+            person = add_person(
+                connection,
+                {
+                    "status": "subscribed",
+                    **columns,
+                    "address": address.mailbox,
+                    "address_key": address.key,
+                    "domain": address.domain,
+                    "fields": fields,
+                },
+                segments,
+            )
+            if consent_at is not None:
+                agree(connection, person, method="command", source=source, now=consent_at)
+            log(connection, self.actor, "add", str(person), {"source": source})
+        return person
+
+    def set(self, email: str, values: Mapping[str, str]) -> list[str]:
+        """Change what is known of somebody; an empty text empties a field. Returns the names that
+        changed. Raises InputError for a value that is none."""
+        with self.database.write() as connection:
+            person = find(connection, email).id
+            given = dict(values)
+            changed = []
+            if new := given.pop("email", None):
+                address = _address(new)
+                self._refuse_kept_out(connection, address.key)
+                change_address(
+                    connection,
+                    person,
+                    mailbox=address.mailbox,
+                    key=address.key,
+                    domain=address.domain,
+                )
+                log(connection, self.actor, "address", str(person), {})
+                changed.append("email")
+            columns, fields, segments = self._values(given)
+            if segments:
+                raise InputError("membership is changed with: newsletter segment add|remove")
+            changed += set_values(connection, person, columns, fields, actor=self.actor)
+        return changed
+
+    def _values(self, given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+        """Columns, declared fields (None for emptied ones) and segments, from texts."""
+        columns: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
+        segments: list[str] = []
+        for name, text in given.items():
+            value = tidy(text)
+            if name in self.settings.fields:
+                fields[name] = (
+                    field_checked(name, value, self.settings.fields[name]) if value else None
+                )
+            elif name in ("name", "language"):
+                columns[name] = value
+            elif name == "lens":
+                columns[name] = self._lens(value)
+            elif name == "frequency":
+                columns[name] = _one_of(name, value, FREQUENCIES)
+            elif name == "topics":
+                columns[name] = self._topics(value)
+            elif name == "paused_until":
+                columns[name] = day(value, self.settings.publication.zone) if value else None
+            elif name == "segments":
+                segments += [self._manual(key.strip()) for key in value.split(";") if key.strip()]
+            else:
+                known = [*self.settings.fields, *SETTABLE]
+                hint = did_you_mean(name, known) or f" There are: {', '.join(known)}."
+                raise InputError(f'"{name}" can\'t be set.{hint}')
+        return columns, fields, segments
+
+    def _lens(self, key: str) -> str:
+        return _one_of("lens", key, ("", *(one.key for one in self.segments if one.choosable)))
+
+    def _manual(self, key: str) -> str:
+        if not self.segments.get(key).manual:
+            raise RefusedError(f'"{key}" has a rule, which decides who is in it')
+        return key
+
+    def _topics(self, text: str) -> list[str] | None:
+        known = list(self.settings.audience.topics)
+        return [_one_of("topics", one.strip(), known) for one in text.split(";")] if text else None
+
+    def _refuse_kept_out(self, connection: sa.Connection, key: str) -> None:
+        digest = self.erased.hashed(key)
+        reason = connection.scalar(
+            sa.select(suppression.c.reason)
+            .where(suppression.c.address_key.in_((key, digest)))
+            .where(suppression_holds(datetime.now(UTC)))
+        )
+        if reason is not None:
+            raise RefusedError(
+                f"the address is kept out ({reason}); if its owner wants in: newsletter audience "
+                "unsuppress EMAIL --reason TEXT"
+            )
+
+    def unsubscribe(self, email: str, *, reason: str = "") -> bool:
+        """End somebody's subscription; returns whether it was not ended before."""
+        with self.database.write() as connection:
+            person = find(connection, email).id
+            changed = leave(connection, [person], method="command", reason=reason)
+            if changed:
+                log(connection, self.actor, "unsubscribe", str(person), {"reason": reason})
+        return bool(changed)
+
+    def resubscribe(self, email: str, *, proof: str) -> bool:
+        """Bring somebody back who left; `proof` says how they asked for it, and is kept. Returns
+        whether they were away. Raises RefusedError for who is on the suppression list."""
+        if not proof.strip():
+            raise InputError("--proof must say how they asked to come back")
+        with self.database.write() as connection:
+            person = find(connection, email)
+            self._refuse_kept_out(connection, address_key(email))
+            back = person.status != "subscribed"
+            agree(connection, person.id, method="command", source=tidy(proof)[:500])
+            log(connection, self.actor, "resubscribe", str(person.id), {"proof": proof})
+        return back
+
+    def suppress(
+        self, email: str, *, reason: Reason = "manual", note: str = "", until: str | None = None
+    ) -> bool:
+        """Keep an address out, subscriber or not; returns whether it was not kept out before. `until`
+        is a day, e.g. 2027-01-31."""
+        expires = day(until, self.settings.publication.zone) if until else None
+        key = address_key(email)
+        with self.database.write() as connection:
+            new = suppress(connection, key, reason, note=note, until=expires)
+            person = subscriber_of(connection, key)
+            detail = {"reason": reason, "note": note, "until": until}
+            log(connection, self.actor, "suppress", str(person or ""), detail)
+        return new
+
+    def suppress_all(self, path: Path) -> int:
+        """Keep out every address of a table, all or none; returns how many were not kept out before.
+        Raises InputError with the line for one that can't be used."""
+        rows = read_suppressions(path, self.settings.publication.zone)
+        with self.database.write() as connection:
+            new = sum(
+                suppress(connection, one.key, one.reason, note=one.note, until=one.until)
+                for one in rows
+            )
+            log(connection, self.actor, "suppress", path.name, {"rows": len(rows), "new": new})
+        return new
+
+    def suppressions(self) -> list[dict[str, str]]:
+        """Every address that is kept out, but those of erased people, whom nobody knows: email, reason,
+        note, since and until."""
+        with self.database.read() as connection:
+            return [
+                {
+                    "email": row.address_key,
+                    "reason": row.reason,
+                    "note": row.note,
+                    "since": f"{row.created_at:%Y-%m-%d}",
+                    "until": f"{row.expires_at:%Y-%m-%d}" if row.expires_at else "",
+                }
+                for row in suppressions(connection)
+                if row.reason != "erased"
+            ]
+
+    def unsuppress(self, email: str, *, reason: str) -> str:
+        """Take an address off the suppression list; returns what it was there for. Raises
+        RefusedError when it is not on it."""
+        if not reason.strip():
+            raise InputError("--reason must say why")
+        key = address_key(email)
+        with self.database.write() as connection:
+            digest = self.erased.hashed(key)
+            listed = connection.scalar(
+                sa.select(suppression.c.address_key).where(suppression.c.address_key == digest)
+            )
+            was = unsuppress(connection, digest if listed else key)
+            person = subscriber_of(connection, key)
+            detail = {"reason": reason, "was": was}
+            log(connection, self.actor, "unsuppress", str(person or ""), detail)
+        return was
+
+    def show(self, email: str) -> dict[str, Any]:
+        """Everything that is held on somebody; see `rights.held`. Raises NotFoundError."""
+        now = datetime.now(UTC)
+        with self.database.read() as connection:
+            person = find(connection, email).id
+            found = held(connection, person, now=now)
+            found["segments"] = [
+                one.as_dict() for one in belongings(connection, self.asked(person)) if one.member
+            ]
+            found["not_mailed"] = reason_against(
+                connection,
+                person,
+                consent_required=self.settings.audience.import_consent == "required",
+            )
+        return found
+
+    @cached_property
+    def erased(self) -> Erased:
+        """Who was erased here, as hashes."""
+        return Erased(self.root / "var" / "secrets")
+
+    def erase(self, email: str) -> list[tuple[int, int]]:
+        """Forget somebody in the database; returns their deliveries (mailing, n), whose files in the
+        outbox are left to the caller. Raises NotFoundError."""
+        key, now = address_key(email), datetime.now(UTC)
+        digest = self.erased.hashed(key)
+        with self.database.read() as connection:
+            find(connection, email)
+        self.erased.remember(
+            digest, now
+        )  # first: what is cut off here is gone on with by a restore
+        with self.database.write() as connection:
+            person = find(connection, email).id
+            deliveries = erase(connection, person, digest=digest, now=now)
+            log(connection, self.actor, "erase", str(person), {})
+        self.database.truncate_log()
+        return deliveries
+
+    def erase_again(self) -> int:
+        """After a restore: erase whom the list names and who is here as they were before; returns how
+        many. Who came back of their own accord since is newer than their erasure, and stays."""
+        listed = self.erased.listed()
+        if not listed:
+            return 0
+        found: list[tuple[int, str]] = []
+        with self.database.read() as connection:
+            people = sa.select(subscriber.c.id, subscriber.c.address_key, subscriber.c.created_at)
+            for row in connection.execution_options(yield_per=5_000).execute(people):
+                digest = self.erased.hashed(row.address_key)
+                if digest in listed and row.created_at <= listed[digest]:
+                    found.append((row.id, digest))
+        with self.database.write() as connection:
+            for person, digest in found:
+                erase(connection, person, digest=digest, now=listed[digest])
+                log(connection, self.actor, "erase", str(person), {"again": True})
+            known = self.erased.known(connection)
+            for digest, at in listed.items():
+                if digest not in known:
+                    values = {"address_key": digest, "reason": "erased", "created_at": at}
+                    connection.execute(suppression.insert(), values)
+        self.database.truncate_log()
+        return len(found)
+
+
+#: What `audience set` knows, besides declared fields.
+SETTABLE = ("email", "name", "language", "lens", "frequency", "topics", "paused_until")
+
+
+def _address(email: str) -> Address:
+    try:
+        return parse_address(email)
+    except AddressError as error:
+        raise InputError(f'"{email}" is no e-mail address: {error}') from None
+
+
+def field_checked(name: str, text: str, settings: FieldSettings) -> Any:
+    """A declared field's value. Raises InputError."""
+    try:
+        return field_value(name, text, settings)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        named = [one for one in known if one]
+        hint = did_you_mean(value, named) or f" There are: {', '.join(named) or 'none'}."
+        raise InputError(f'{name} "{value}" is not known.{hint}')
+    return value

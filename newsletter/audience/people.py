@@ -116,6 +116,14 @@ def find(connection: sa.Connection, email: str) -> Subscriber:
     return _subscriber(row)
 
 
+def subscriber_of(connection: sa.Connection, key: str) -> int | None:
+    """The number of the subscriber with this folded address."""
+    found: int | None = connection.scalar(
+        sa.select(subscriber.c.id).where(subscriber.c.address_key == key)
+    )
+    return found
+
+
 def address_key(email: str) -> str:
     """The folded form under which an address is kept. Raises InputError."""
     try:

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -588,6 +588,14 @@ def table_writer(file: IO[bytes], kind: Format) -> Writer:
     if kind == "jsonl":
         return _JsonWriter(file)
     return _SeparatedWriter(file, "\t" if kind == "tsv" else ",")
+
+
+def write_table(file: IO[bytes], kind: Format, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write rows that have the same columns."""
+    writer = table_writer(file, kind)
+    if rows:
+        writer.write([list(rows[0]), *(list(row.values()) for row in rows)])
+    writer.close()
 
 
 class _SeparatedWriter:

@@ -24,7 +24,7 @@ _COMMANDS = {
     "report": ("report", "report"),
     "serve": ("start", "serve_command"),
     "doctor": ("doctor", "doctor"),
-    "db": ("start", "db"),
+    "db": ("db", "db"),
 }
 
 

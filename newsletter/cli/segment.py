@@ -1,10 +1,20 @@
-"""newsletter segment: list, show, add, remove."""
+"""newsletter segment: list, show, new, edit, report, add, remove."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from newsletter.cli.show import err, json_option, out, print_json, table, with_workspace
+from newsletter.cli.show import (
+    err,
+    json_option,
+    number,
+    out,
+    print_json,
+    table,
+    with_workspace,
+)
 from newsletter.workspace import Workspace
 
 
@@ -32,6 +42,7 @@ def list_command(workspace: Workspace, as_json: bool) -> None:
                         "priority": one.priority,
                         "rule": one.rule.text if one.rule else None,
                         "manual": one.manual,
+                        "choosable": one.choosable,
                         "people": people[one.key],
                     }
                     for one in workspace.segments
@@ -65,6 +76,7 @@ def show(workspace: Workspace, key: str, as_json: bool) -> None:
         "priority": one.priority,
         "rule": one.rule.text if one.rule else None,
         "manual": one.manual,
+        "choosable": one.choosable,
         "people": workspace.segment_counts()[key],
     }
     if as_json:
@@ -73,6 +85,105 @@ def show(workspace: Workspace, key: str, as_json: bool) -> None:
     for name, value in shape.items():
         shown = ", ".join(value) if isinstance(value, list) else value
         out.print(f"{name}: {shown}", markup=False)
+
+
+_definition = [
+    click.option("--name", help="What readers and editors see."),
+    click.option("--alias", "aliases", multiple=True, help="Another name that editors may write."),
+    click.option("--priority", type=int, help="The lowest number wins; 100 when left out."),
+    click.option("--rule", help="Who belongs to it; try one with: audience count RULE"),
+    click.option("--manual", is_flag=True, help="Members by hand instead of by rule."),
+    click.option(
+        "--choosable/--not-choosable",
+        default=None,
+        help="Whether readers can choose it themselves.",
+    ),
+]
+
+
+def _with_definition(command: Any) -> Any:
+    for option in reversed(_definition):
+        command = option(command)
+    return command
+
+
+@segment.command()
+@click.argument("key")
+@_with_definition
+@with_workspace
+def new(workspace: Workspace, key: str, **values: Any) -> None:
+    """Define a segment in subscribers/segments.toml, by a rule or by hand.
+
+    Example: newsletter segment new founders --name Founders --rule "role like '%founder%'"
+    """
+    if (values["rule"] is None) != values["manual"]:
+        raise click.UsageError("give a --rule, or --manual")
+    people = workspace.audience.define(key, _given(values), new=True)
+    err.print(
+        f"{key} is defined; {number(people)} people who may be mailed are in it", markup=False
+    )
+
+
+@segment.command()
+@click.argument("key")
+@_with_definition
+@with_workspace
+def edit(workspace: Workspace, key: str, **values: Any) -> None:
+    """Change what is given of a segment; its key stays, since action ids hold it.
+
+    Example: newsletter segment edit founders --rule "role like '%founder%' or role = 'owner'"
+    """
+    people = workspace.audience.define(key, _given(values), new=False)
+    err.print(
+        f"{key} is changed; {number(people)} people who may be mailed are in it", markup=False
+    )
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    given = {**values, "aliases": list(values["aliases"]) or None}
+    return {**given, "manual": values["manual"] or None}
+
+
+@segment.command()
+@click.option("--since", "issue_id", help="Beside the plan of this issue instead of the last one.")
+@json_option
+@with_workspace
+def report(workspace: Workspace, issue_id: str | None, as_json: bool) -> None:
+    """Overlaps of segments, people in none, and what changed since the last issue.
+
+    Example: newsletter segment report --since 2026-W47
+    """
+    found = workspace.segment_report(issue_id)
+    if as_json:
+        print_json(found)
+        return
+    names: dict[str | None, str] = {None: "No segment"}
+    names.update(workspace.names)
+    since = found["since"]
+    table(
+        "Members",
+        [
+            "Segment",
+            ("People", "right"),
+            ("Of them in no other", "right"),
+            (f"Since {since or '-'}", "right"),
+        ],
+        [
+            [
+                names[one["key"]],
+                one["people"],
+                one["alone"],
+                "" if one["before"] is None else f"{one['people'] - one['before']:+,}",
+            ]
+            for one in found["segments"]
+        ],
+    )
+    out.print()
+    table(
+        "Overlaps",
+        ["Segment", "and", ("People", "right")],
+        [[names[a], names[b], people] for a, b, people in found["overlaps"]],
+    )
 
 
 @segment.command()

@@ -55,19 +55,3 @@ def serve_command(workspace: Workspace, host: str, port: int, only: str | None) 
         ready=lambda address: click.echo(f"listening on {address}"),
         clock=only is None,
     )
-
-
-@click.group()
-def db() -> None:
-    """The database."""
-
-
-@db.command()
-@with_workspace
-def upgrade(workspace: Workspace) -> None:
-    """Bring the database to this program's schema.
-
-    Example: newsletter db upgrade
-    """
-    workspace.database.upgrade()
-    out.print("the database is up to date")

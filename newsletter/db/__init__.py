@@ -1,6 +1,16 @@
 """Schema, migrations and connections; underneath everything, knows nothing above."""
 
 from newsletter.db import schema
+from newsletter.db.backup import backup, problems, restore
 from newsletter.db.engine import HEAD, Database, Writer, insert_new
 
-__all__ = ["HEAD", "Database", "Writer", "insert_new", "schema"]
+__all__ = [
+    "HEAD",
+    "Database",
+    "Writer",
+    "backup",
+    "insert_new",
+    "problems",
+    "restore",
+    "schema",
+]

@@ -31,6 +31,7 @@ from newsletter.delivery.plan import (
     Planner,
     load_plan,
     mailings_of,
+    planned_groups,
     store_editions,
 )
 from newsletter.delivery.progress import Progress, Stop
@@ -44,6 +45,7 @@ from newsletter.delivery.transports import (
     UnmakeableError,
     Unreachable,
 )
+from newsletter.delivery.transports.outbox import forget
 
 __all__ = [
     "MOST_EDITIONS",
@@ -75,11 +77,13 @@ __all__ = [
     "audit_mailing",
     "cancel",
     "due_issues",
+    "forget",
     "letter",
     "load_plan",
     "mailing_row",
     "mailings_of",
     "pause",
+    "planned_groups",
     "refuse_tampered",
     "regular_mailing",
     "resolve_uncertain",

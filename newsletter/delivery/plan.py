@@ -579,3 +579,34 @@ def mailings_of(connection: sa.Connection, issue: str) -> list[sa.Row[Any]]:
             f"issue {issue} has no plan yet; make one: newsletter send plan {issue}"
         )
     return rows
+
+
+def planned_groups(
+    connection: sa.Connection, issue: str | None
+) -> tuple[str, tuple[str, ...], list[tuple[tuple[str, ...], int]]] | None:
+    """The issue that was planned last (or `issue`), the segments that there were, and how many people
+    were in which set of them. None when there is no plan. Raises NotFoundError for an unknown issue."""
+    if issue is not None:
+        rows = mailings_of(connection, issue)
+    else:
+        newest = (
+            sa.select(mailing)
+            .where(mailing.c.kind == "issue", mailing.c.issue.is_not(None))
+            .order_by(mailing.c.id.desc())
+            .limit(1)
+        )
+        rows = list(connection.execute(newest))
+    if not rows:
+        return None
+    row = rows[0]
+    keys: tuple[str, ...] = tuple(row.segments)
+    groups = connection.execute(
+        sa.select(delivery.c.segments, sa.func.count())
+        .where(delivery.c.mailing == row.id)
+        .group_by(delivery.c.segments)
+    )
+    found = [
+        (tuple(key for i, key in enumerate(keys) if bits >> i & 1), number)
+        for bits, number in groups
+    ]
+    return row.issue, keys, found

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from newsletter.audience import log, set_status
+from newsletter.audience import come_back, leave, log
 from newsletter.db import Database, insert_new
 from newsletter.db.schema import delivery, event
 from newsletter.tracking.spool import RawEvent, Spool
 from newsletter.tracking.verdicts import Verdict, judge
 
-_STATUS = {"unsubscribe": "unsubscribed", "resubscribe": "subscribed"}
+_CHANGES: Mapping[str, Callable[..., list[int]]] = {
+    "unsubscribe": leave,
+    "resubscribe": come_back,
+}
 
 
 def load_spool(database: Database, spool: Spool) -> int:
@@ -52,10 +55,10 @@ def _load(connection: sa.Connection, judged: Sequence[tuple[RawEvent, Verdict, s
         return 0
     fresh = {(row.mailing, row.n) for row in insert_new(connection, event, rows, "mailing", "n")}
     for one, _, _ in judged:
-        status = _STATUS.get(one.kind)
-        if status and (one.mailing, one.n) in fresh:
+        change = _CHANGES.get(one.kind)
+        if change and (one.mailing, one.n) in fresh:
             person = people[one.mailing, one.delivery]
-            set_status(connection, [person], status, now=datetime.now(UTC))
+            change(connection, [person], method="mail", source=f"mailing {one.mailing}")
             log(connection, "reader", one.kind, str(person), {"mailing": one.mailing})
     return len(fresh)
 

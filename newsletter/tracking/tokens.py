@@ -10,7 +10,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 from base64 import b32decode, b32encode
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from newsletter.errors import RefusedError
+from newsletter.files import make_once
 
 Purpose = Literal["click", "open", "view", "bounce", "manage", "act"]
 PURPOSES: tuple[Purpose, ...] = ("click", "open", "view", "bounce", "manage", "act")
@@ -70,22 +70,7 @@ class Keyring:
     @classmethod
     def at(cls, path: Path) -> Keyring:
         """The keys of a file (mode 0600, made on first use): lines `id hex`, the signing key first."""
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(f"1 {secrets.token_hex(32)}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                path.hardlink_to(draft)  # fails when another process was quicker: its key stays
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        if path.stat().st_mode & 0o077:
-            raise RefusedError(f"the secret {path} can be read by others; run: chmod 600 {path}")
+        make_once(path, f"1 {secrets.token_hex(32)}\n")
         try:
             lines = [line.split() for line in path.read_text("ascii").splitlines() if line.strip()]
             return cls({int(number): bytes.fromhex(key) for number, key in lines})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from newsletter.delivery.transports.base import Envelope, InDoubt, Outcome
@@ -44,7 +44,7 @@ class OutboxTransport:
         return OutboxLane(self.path)
 
     def took(self, mailing: int, n: int) -> bool | None:
-        return taken(self.path, f"m{mailing:06d}-n{n:08d}.eml")
+        return taken(self.path, file_name(mailing, n))
 
     def close(self) -> None:
         pass
@@ -105,6 +105,27 @@ class OutboxLane:
 
     def close(self) -> None:
         pass
+
+
+def forget(path: Path, deliveries: Iterable[tuple[int, int]]) -> int:
+    """Remove what these deliveries (mailing, n) left in a Maildir, read or not; returns how many files."""
+    removed = 0
+    read = {one.name.partition(":")[0]: one for one in (path / "cur").glob("*.eml*")}
+    for mailing, n in deliveries:
+        name = file_name(mailing, n)
+        for one in (path / "new" / name, read.get(name)):
+            if one is not None and one.exists():
+                one.unlink()
+                removed += 1
+        for draft in (path / "tmp").glob(f"{name.removesuffix('.eml')}.*"):
+            draft.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def file_name(mailing: int, n: int) -> str:
+    """The name of a delivery's file."""
+    return f"m{mailing:06d}-n{n:08d}.eml"
 
 
 def taken(path: Path, name: str) -> bool:

@@ -1,0 +1,210 @@
+"""What a person may ask for: everything that is held on them, and to be forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from newsletter.audience.people import suppression_holds
+from newsletter.db.schema import (
+    audit_log,
+    consent,
+    consent_text,
+    delivery,
+    edition,
+    edition_action,
+    event,
+    exclusion,
+    link,
+    mailing,
+    mailing_edition,
+    membership,
+    request,
+    subscriber,
+    suppression,
+)
+
+#: Actions in the audit log whose subject is a person's number.
+ABOUT_A_PERSON = (
+    "add", "set", "unsubscribe", "resubscribe", "suppress", "unsuppress", "preferences", "confirm",
+    "address", "erase",
+)  # fmt: skip
+
+
+def held(connection: sa.Connection, person: int, *, now: datetime) -> dict[str, Any]:
+    """Everything that the database holds on one person, as plain values: `person`, `segments_by_hand`,
+    `consents`, `suppressions`, `requests`, `mails` with what came back of each, `log`."""
+    row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
+    of_address = suppression.c.address_key == row.address_key
+    return {
+        "person": dict(row._mapping),
+        "segments_by_hand": list(
+            connection.scalars(
+                sa.select(membership.c.segment)
+                .where(membership.c.subscriber_id == person)
+                .order_by(membership.c.segment)
+            )
+        ),
+        "consents": _rows(
+            connection,
+            sa.select(
+                consent.c.at,
+                consent.c.given,
+                consent.c.method,
+                consent.c.source,
+                consent.c.reason,
+                consent_text.c.text.label("words"),
+            )
+            .outerjoin(consent_text, consent_text.c.hash == consent.c.text)
+            .where(consent.c.subscriber_id == person)
+            .order_by(consent.c.id),
+        ),
+        "suppressions": _rows(
+            connection,
+            sa.select(
+                suppression.c.reason,
+                suppression.c.note,
+                suppression.c.created_at,
+                suppression.c.expires_at,
+            ).where(of_address, suppression_holds(now)),
+        ),
+        "requests": _rows(
+            connection,
+            sa.select(
+                request.c.kind,
+                request.c.state,
+                request.c.at,
+                request.c.address,
+                request.c.source,
+            )
+            .where(
+                sa.or_(request.c.subscriber_id == person, request.c.address_key == row.address_key)
+            )
+            .order_by(request.c.id),
+        ),
+        "mails": _mails(connection, person),
+        "log": _rows(
+            connection,
+            sa.select(audit_log.c.at, audit_log.c.actor, audit_log.c.action, audit_log.c.detail)
+            .where(audit_log.c.subject == str(person), audit_log.c.action.in_(ABOUT_A_PERSON))
+            .order_by(audit_log.c.id),
+        ),
+    }
+
+
+def _rows(connection: sa.Connection, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def _mails(connection: sa.Connection, person: int) -> list[dict[str, Any]]:
+    """Every mailing that the person is in, the newest first."""
+    deliveries = _rows(
+        connection,
+        sa.select(
+            delivery.c.mailing,
+            delivery.c.n,
+            mailing.c.issue,
+            mailing.c.kind,
+            delivery.c.state,
+            delivery.c.reason,
+            delivery.c.answer,
+            delivery.c.handed_at,
+            delivery.c.settled_at,
+            edition.c.subject,
+            mailing_edition.c.edition,
+        )
+        .join(mailing, mailing.c.id == delivery.c.mailing)
+        .outerjoin(
+            mailing_edition,
+            sa.and_(
+                mailing_edition.c.mailing == delivery.c.mailing,
+                mailing_edition.c.n == delivery.c.edition,
+            ),
+        )
+        .outerjoin(edition, edition.c.id == mailing_edition.c.edition)
+        .where(delivery.c.mailing.in_(_mailings(connection)), delivery.c.subscriber_id == person)
+        .order_by(delivery.c.mailing.desc()),
+    )
+    events = _rows(
+        connection,
+        sa.select(
+            event.c.mailing,
+            event.c.delivery,
+            event.c.kind,
+            event.c.at,
+            event.c.verdict,
+            event.c.agent,
+            event.c.ref,
+        )
+        .where(event.c.subscriber_id == person)
+        .order_by(event.c.at),
+    )
+    editions = {one["edition"] for one in deliveries}
+    links = {
+        (row.edition, row.n): row.url
+        for row in connection.execute(sa.select(link).where(link.c.edition.in_(editions)))
+    }
+    actions = {
+        (row.edition, row.n): row.action
+        for row in connection.execute(
+            sa.select(edition_action).where(edition_action.c.edition.in_(editions))
+        )
+    }
+    by_delivery: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    of = {(one["mailing"], one["n"]): one["edition"] for one in deliveries}
+    for one in events:
+        place = (one.pop("mailing"), one.pop("delivery"))
+        named = links if one["kind"] == "click" else actions
+        one["of"] = named.get((of.get(place), one.pop("ref")))
+        by_delivery.setdefault(place, []).append(one)
+    for one in deliveries:
+        one["events"] = by_delivery.get((one["mailing"], one.pop("n")), [])
+    return deliveries
+
+
+def _mailings(connection: sa.Connection) -> list[int]:
+    """All of them: the index of deliveries begins with the mailing."""
+    return list(connection.scalars(sa.select(mailing.c.id)))
+
+
+def erase(
+    connection: sa.Connection, person: int, *, digest: str, now: datetime
+) -> list[tuple[int, int]]:
+    """Take a person out of every table; returns their deliveries (mailing, n), whose files are the
+    caller's to remove.
+
+    What stays under their number, which is nobody else's ever: deliveries without the server's answer,
+    events without the user agent, log entries without what names them. `digest` stays on the
+    suppression list.
+    """
+    row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
+    mailings = _mailings(connection)
+    theirs = (delivery.c.mailing.in_(mailings), delivery.c.subscriber_id == person)
+    deliveries = [
+        (found.mailing, found.n)
+        for found in connection.execute(sa.select(delivery.c.mailing, delivery.c.n).where(*theirs))
+    ]
+    connection.execute(delivery.update().where(*theirs).values(answer=None))
+    connection.execute(event.update().where(event.c.subscriber_id == person).values(agent=""))
+    # who was left out of a mailing is a number and a reason: neither names anybody
+    assert exclusion.c.keys() == ["mailing", "subscriber_id", "reason"]
+    connection.execute(
+        request.delete().where(
+            sa.or_(request.c.subscriber_id == person, request.c.address_key == row.address_key)
+        )
+    )
+    connection.execute(
+        audit_log.update()
+        .where(audit_log.c.subject == str(person), audit_log.c.action.in_(ABOUT_A_PERSON))
+        .values(detail={})
+    )
+    for key in (row.address_key, digest):
+        connection.execute(suppression.delete().where(suppression.c.address_key == key))
+    values = {"address_key": digest, "reason": "erased", "created_at": now}
+    connection.execute(suppression.insert(), values)
+    for table in (membership, consent):
+        connection.execute(table.delete().where(table.c.subscriber_id == person))
+    connection.execute(subscriber.delete().where(subscriber.c.id == person))
+    return deliveries
