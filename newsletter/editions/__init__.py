@@ -12,6 +12,7 @@ from newsletter.editions.compose import (
 )
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
+from newsletter.editions.service import SERVICE_KINDS, ServiceKind, service_edition
 from newsletter.editions.slots import (
     MOST_CHARACTERS,
     Skeleton,
@@ -25,6 +26,7 @@ from newsletter.editions.view import EditionView
 
 __all__ = [
     "MOST_CHARACTERS",
+    "SERVICE_KINDS",
     "Composer",
     "Edition",
     "EditionAction",
@@ -32,6 +34,7 @@ __all__ = [
     "Envelope",
     "Link",
     "Renderer",
+    "ServiceKind",
     "Signature",
     "Skeleton",
     "Templates",
@@ -43,6 +46,7 @@ __all__ = [
     "normalise",
     "one_click_allowed",
     "publication_view",
+    "service_edition",
     "signature_dict",
     "skeleton",
     "what_multiplies",

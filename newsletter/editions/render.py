@@ -67,7 +67,7 @@ class Edition:
 
     id: str
     nonce: str
-    signature: Signature
+    signature: Any  #: a `Signature`, or a `ServiceSignature`
     subject: str
     lens: str
     html: str  #: inlined, links rewritten, slots open
@@ -121,7 +121,9 @@ class Renderer:
         tracked = signature.tracking == "person"
         links = _Links(self.envelope.base_url, nonce, tracked=tracked)
         view = composer.view(signature, reader, "html")
-        document = inlined(to_html(self.templates.render(MAIL, e=view)))
+        document = inlined(
+            to_html(self.templates.render(MAIL, language=signature.language, e=view))
+        )
         _rewrite_links(document, links)
         html = serialised(document)
 
@@ -129,7 +131,9 @@ class Renderer:
             return links.tracked_url(url, "text")
 
         text_view = composer.view(signature, reader, "text", track)
-        text = clean_text(self.templates.render(TEXT, track=track, e=text_view))
+        text = clean_text(
+            self.templates.render(TEXT, track=track, language=signature.language, e=text_view)
+        )
         message = skeleton(
             self.envelope,
             nonce=nonce,
@@ -185,7 +189,7 @@ def edition_id(message: bytes) -> str:
     return hashlib.sha256(message).hexdigest()[:16]
 
 
-def signature_dict(signature: Signature) -> dict[str, Any]:
+def signature_dict(signature: Any) -> dict[str, Any]:
     """The signature as plain values, as the database keeps it."""
     return asdict(signature)
 

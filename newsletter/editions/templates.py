@@ -18,6 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from newsletter.editions import words
 from newsletter.editions.view import VIEWS
 from newsletter.errors import ConfigError, TemplateError
+from newsletter.languages import SOURCE, Language, language
 from newsletter.text import tidy
 
 FOLDER = "templates"
@@ -26,6 +27,8 @@ _BEGINS = re.compile(r"{%-?\s*(macro|block)\s+(\w+)")
 
 #: What makes tracked addresses of the links in plain text, while a template renders.
 _track: ContextVar[Callable[[str], str]] = ContextVar("track", default=str)
+#: The language in which it renders.
+_language: ContextVar[Language] = ContextVar("language")
 
 
 def _paragraph(text: str, width: int = 72, indent: int = 0, first: str | None = None) -> str:
@@ -64,13 +67,21 @@ class Templates:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        self.environment.policies["ext.i18n.trimmed"] = True
+        self.environment.install_gettext_callables(  # type: ignore[attr-defined]
+            lambda message: _language.get().gettext(message),
+            lambda one, many, number: _language.get().ngettext(one, many, number),
+            newstyle=True,
         )
         self.environment.filters.update(
             inline=words.inline_html,
             plain=words.plain,
             para=_paragraph,
-            day=words.day,
-            longdate=words.long_date,
+            day=lambda value: _language.get().day(value),
+            longdate=lambda value: _language.get().long_date(value),
+            spelled=lambda number: _language.get().spelled(number),
         )
 
     @cached_property
@@ -94,14 +105,30 @@ class Templates:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
-    def render(self, name: str, /, *, track: Callable[[str], str] = str, **values: Any) -> str:
-        """One template's output. `track` turns the addresses of links in plain text into tracked ones.
+    def language(self, code: str) -> Language:
+        """A language with this workspace's own words in it (`templates/locale`)."""
+        return language(code, self.folder / "locale")
+
+    def render(
+        self,
+        name: str,
+        /,
+        *,
+        track: Callable[[str], str] = str,
+        language: str = SOURCE,
+        **values: Any,
+    ) -> str:
+        """One template's output, its own words in `language`, which it sees by that name. `track` turns
+        the addresses of links in plain text into tracked ones.
 
         Raises TemplateError with the template's file and line.
         """
-        tracking = _track.set(track)
+        tracking, speaking = _track.set(track), _language.set(self.language(language))
+        direction = _language.get().direction
         try:
-            return self.environment.get_template(name).render(theme=self.theme, **values)
+            return self.environment.get_template(name).render(
+                theme=self.theme, language=language, direction=direction, **values
+            )
         except jinja2.TemplateSyntaxError as error:
             raise self._error(error.name or name, error.lineno, str(error.message)) from error
         except jinja2.TemplateNotFound as error:
@@ -114,6 +141,7 @@ class Templates:
             raise self._located(name, error) from error
         finally:
             _track.reset(tracking)
+            _language.reset(speaking)
 
     def _located(self, name: str, error: Exception) -> TemplateError:
         """Jinja2 rewrites tracebacks so that a template's frames bear its own file and lines."""

@@ -106,7 +106,26 @@ class EditionView:
     archive_url: str  #: the issue's public page
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """What `service.mjml.j2` and `service.txt.j2` print."""
+
+    kind: str  #: "opt-in", "known", "address" or "welcome"
+    publication: PublicationView
+    button_url: str  #: where the one button leads; holds a slot
+    days: int  #: after which an unconfirmed address is forgotten
+
+
 #: Everything here: plain frozen values, whose public fields templates may read.
 VIEWS = frozenset(
-    (ActionView, BriefView, EditionView, Labels, PublicationView, SectionView, SourceView)
+    (
+        ActionView,
+        BriefView,
+        EditionView,
+        Labels,
+        PublicationView,
+        SectionView,
+        ServiceView,
+        SourceView,
+    )
 )

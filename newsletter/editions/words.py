@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Callable, Iterable
-from datetime import date
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -85,13 +84,3 @@ def _wrapped(text: str, width: int, opening: str) -> tuple[str, tuple[str, ...]]
         break_on_hyphens=False,
     )
     return "\n".join(lines) or opening.rstrip(), tuple(links)
-
-
-def day(value: date) -> str:
-    """`Fri 27 Nov`"""
-    return f"{value:%a} {value.day} {value:%b}"
-
-
-def long_date(value: date) -> str:
-    """`24 November 2026`"""
-    return f"{value.day} {value:%B} {value.year}"

@@ -19,7 +19,8 @@ from typing import Literal
 from newsletter.errors import RefusedError
 from newsletter.files import make_once
 
-Purpose = Literal["click", "open", "view", "bounce", "manage", "act"]
+Purpose = Literal["click", "open", "view", "bounce", "manage", "act", "confirm"]
+#: What every mail carries; `confirm` stands in those alone that ask for it.
 PURPOSES: tuple[Purpose, ...] = ("click", "open", "view", "bounce", "manage", "act")
 
 _MAC = 8  # bytes
@@ -59,9 +60,10 @@ class Keyring:
             raise ValueError("a keyring needs a key")
         self._signing = next(iter(keys))
         self._keys = {
-            number: {purpose: _Keyed(_derived(key, purpose)) for purpose in PURPOSES}
+            number: {purpose: _Keyed(_derived(key, purpose)) for purpose in (*PURPOSES, "confirm")}
             for number, key in keys.items()
         }
+        self._sent = [(name, self._keys[self._signing][name]) for name in PURPOSES]
         #: one short hash for each key: all machines must have the keys that signed before
         self.fingerprints = frozenset(
             hashlib.sha256(bytes([number]) + key).hexdigest()[:16] for number, key in keys.items()
@@ -91,7 +93,7 @@ class Keyring:
         head = int.from_bytes(payload, "big") << (8 * _MAC + spare)
         pairs = _PAIRS
         found: dict[str, str] = {}
-        for purpose, keyed in self._keys[self._signing].items():
+        for purpose, keyed in self._sent:
             number = head | int.from_bytes(keyed.mac(payload)[:_MAC], "big") << spare
             found[purpose] = "".join([pairs[number >> shift & 1023] for shift in shifts])[:length]
         return found
