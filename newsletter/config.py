@@ -61,6 +61,10 @@ class Publication(_Table):
     base_url: str = Field(description="where `newsletter serve` is reached from outside")
     postal_address: str = Field(min_length=1, description="required by law in most countries")
     language: str = "en"
+    languages: list[str] = Field(
+        default_factory=list,
+        description="further ones that readers can choose for pages and the mail's own words",
+    )
     timezone: str = "UTC"
 
     @field_validator("base_url")
@@ -83,6 +87,11 @@ class Publication(_Table):
                 f'"{value}" is no time zone; write one such as Europe/Berlin'
             ) from error
         return value
+
+    @property
+    def all_languages(self) -> list[str]:
+        """The publication's own first."""
+        return list(dict.fromkeys((self.language, *self.languages)))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -186,6 +195,32 @@ class AudienceSettings(_Table):
     topics: dict[str, str] = Field(
         default_factory=dict, description="what readers can choose among: tag of briefs = its name"
     )
+
+
+class SignupSettings(_Table):
+    """How people sign up by themselves."""
+
+    enabled: bool = Field(True, description="whether there is a public form")
+    confirm_days: int = Field(
+        30, ge=1, le=365, description="then an unconfirmed address is forgotten"
+    )
+    mails_a_day: int = Field(3, ge=1, description="to one address that somebody typed in")
+    client_limit: str = Field(
+        "20/hour", description="requests of one client; its address is not kept"
+    )
+    total_limit: str = Field("2000/hour", description="requests of everybody together")
+    blocked_domains: list[str] = Field(
+        default_factory=list, description="whose addresses may not sign up; subdomains, too"
+    )
+    blocked_domains_file: Path | None = Field(
+        None, description="more of them, one a line, e.g. of disposable addresses"
+    )
+
+    @field_validator("client_limit", "total_limit")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        parse_limit(value)
+        return value
 
 
 class TrackingSettings(_Table):
@@ -399,6 +434,7 @@ class Settings(BaseSettings):
     issues: IssueSettings = IssueSettings()  # type: ignore[call-arg]
     fields: dict[str, FieldSettings] = Field(default_factory=dict)
     audience: AudienceSettings = AudienceSettings()
+    signup: SignupSettings = SignupSettings()  # type: ignore[call-arg]
     tracking: TrackingSettings = TrackingSettings()
     transports: TransportSettings = TransportSettings()
     sending: SendingSettings = SendingSettings()  # type: ignore[call-arg]

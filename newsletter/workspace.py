@@ -12,9 +12,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ from newsletter.delivery.dkim import Signer
 from newsletter.doctor import Check, looked_at
 from newsletter.editions import (
     Composer,
+    Edition,
     Renderer,
     Signature,
     Templates,
@@ -97,6 +98,7 @@ from newsletter.editions import Envelope as MailHeaders
 from newsletter.errors import (
     ConfigError,
     InputError,
+    NewsletterError,
     NotFoundError,
     RefusedError,
     TransportError,
@@ -117,6 +119,7 @@ from newsletter.issues import (
     load_issue,
     put_into_inbox,
 )
+from newsletter.joining import Joining
 from newsletter.proofs import Proofs
 from newsletter.reports import issue_report
 from newsletter.text import did_you_mean, slugify, tidy
@@ -377,6 +380,61 @@ class Workspace:
         return coverage(self.issue(issue), self.segments, self.groups())
 
     # -- audience --------------------------------------------------------------------------------
+
+    @cached_property
+    def joining(self) -> Joining:
+        """Signing up, confirming, and the mails that belong to it."""
+        return Joining(
+            self.database,
+            self.settings,
+            self.segments,
+            self.renderer,
+            self.audience.erased,
+            root=self.root,
+            latest=self._welcome_edition,
+            send=self._send_service,
+        )
+
+    def _send_service(self, mailing: int) -> None:
+        transport = self.transport()
+        engine = Engine(
+            self.database,
+            transport,
+            partial(self._stamp, confirms=True),
+            settings=self.settings.sending,
+            consent_required=False,
+            actor="service",
+            fence=self.fence,
+        )
+        try:
+            engine.run(mailing)
+        finally:
+            transport.close()
+
+    def _welcome_edition(self, segments: tuple[str, ...], language: str) -> Edition | None:
+        """The latest published issue with a word of welcome, for readers in these segments; None when
+        there is none, or its files are gone."""
+        issues = self.lookup.issues(self.settings.publication.base_url)
+        if not issues:
+            return None
+        try:
+            composer = self.composer(self.issue(issues[0].id))
+            words = {
+                name: self.templates.render(
+                    f"welcome.{name}.txt.j2",
+                    language=language,
+                    publication=publication_view(self.settings),
+                ).strip()
+                for name in ("subject", "intro")
+            }
+            signature = replace(
+                composer.signature(segments, language=language),
+                subject=words["subject"],
+                intro=words["intro"],
+            )
+            return self.renderer.edition(composer, segments, signature)
+        except NewsletterError:
+            return None
 
     @cached_property
     def audience(self) -> Audience:
@@ -793,7 +851,9 @@ class Workspace:
                 f"Plan and approve it again: newsletter send plan {issue}"
             )
 
-    def _stamp(self, mailing: int, recipient: Recipient) -> tuple[dict[str, str], str]:
+    def _stamp(
+        self, mailing: int, recipient: Recipient, *, confirms: bool = False
+    ) -> tuple[dict[str, str], str]:
         values = self.stamper.values(
             mailing,
             recipient.n,
@@ -801,6 +861,7 @@ class Workspace:
             consent_at=recipient.consent_at,
             consent_source=recipient.consent_source,
             created_at=recipient.created_at,
+            confirms=confirms,
         )
         return values, self.stamper.sender(values["bounce"])
 

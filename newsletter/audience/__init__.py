@@ -5,7 +5,7 @@ Knows no briefs and no mail.
 
 from newsletter.audience.addresses import Address, AddressError, masked, parse_address
 from newsletter.audience.audience import Audience
-from newsletter.audience.changes import agree, come_back, leave
+from newsletter.audience.changes import agree, come_back, keep_text, leave
 from newsletter.audience.columns import Options as ImportOptions
 from newsletter.audience.conditions import Asked, where
 from newsletter.audience.erased import Erased
@@ -19,6 +19,7 @@ from newsletter.audience.people import (
     address_key,
     count,
     find,
+    language_of,
     log,
     reason_against,
     remove_members,
@@ -27,6 +28,18 @@ from newsletter.audience.people import (
     sendable_groups,
     set_status,
     why_not,
+    why_not_service,
+)
+from newsletter.audience.requests import (
+    Ask,
+    Confirmed,
+    Reply,
+    ask,
+    confirm,
+    forget_unconfirmed,
+    mailed,
+    of_mail,
+    replies,
 )
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segment, Segments, load_segments
@@ -40,16 +53,19 @@ __all__ = [
     "SUPPRESSED_FOR",
     "Address",
     "AddressError",
+    "Ask",
     "Asked",
     "Audience",
     "Belonging",
     "Clause",
+    "Confirmed",
     "Erased",
     "Group",
     "How",
     "ImportOptions",
     "ImportResult",
     "Importer",
+    "Reply",
     "Rule",
     "Segment",
     "Segments",
@@ -57,19 +73,27 @@ __all__ = [
     "add_memberships",
     "address_key",
     "agree",
+    "ask",
     "belongings",
     "come_back",
+    "confirm",
     "count",
     "explain_rule",
     "find",
+    "forget_unconfirmed",
+    "keep_text",
+    "language_of",
     "leave",
     "load_segments",
     "log",
+    "mailed",
     "masked",
+    "of_mail",
     "open_table",
     "parse_address",
     "reason_against",
     "remove_members",
+    "replies",
     "segment_bits",
     "segments_of",
     "sendable_groups",
@@ -77,5 +101,6 @@ __all__ = [
     "suppressions",
     "where",
     "why_not",
+    "why_not_service",
     "write_table",
 ]

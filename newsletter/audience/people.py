@@ -59,6 +59,27 @@ def why_not(
     return sa.case(*cases, else_=sa.null())
 
 
+def why_not_service(
+    kind: str, *, now: datetime | sa.ColumnElement[datetime]
+) -> sa.ColumnElement[str | None]:
+    """The same for a service mail: who is asked to confirm may be anybody whose mailbox is there and
+    who did not call our mail spam; others get what they asked for while they are subscribed."""
+    suppressed = (
+        sa.exists()
+        .where(suppression.c.address_key == subscriber.c.address_key)
+        .where(suppression_holds(now))
+    )
+    if kind in ("opt-in", "address"):
+        gone, spam = (suppression.c.reason == reason for reason in ("bounce", "complaint"))
+        suppressed = suppressed.where(sa.or_(gone, spam))  # no IN: it has no place in `Prepared`
+        return sa.case((suppressed, "suppressed"), else_=sa.null())
+    return sa.case(
+        (subscriber.c.status != "subscribed", "unsubscribed"),
+        (suppressed, "suppressed"),
+        else_=sa.null(),
+    )
+
+
 def suppression_holds(now: datetime | sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
     """SQL over `suppression`: whether it is still in force."""
     return sa.or_(suppression.c.expires_at.is_(None), suppression.c.expires_at > now)
@@ -114,6 +135,14 @@ def find(connection: sa.Connection, email: str) -> Subscriber:
     if row is None:
         raise NotFoundError(f"{email} is not among the subscribers")
     return _subscriber(row)
+
+
+def language_of(connection: sa.Connection, subscriber_id: int) -> str:
+    """The language that somebody chose, empty for none."""
+    found: str | None = connection.scalar(
+        sa.select(subscriber.c.language).where(subscriber.c.id == subscriber_id)
+    )
+    return found or ""
 
 
 def subscriber_of(connection: sa.Connection, key: str) -> int | None:

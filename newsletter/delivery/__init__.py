@@ -35,6 +35,7 @@ from newsletter.delivery.plan import (
     store_editions,
 )
 from newsletter.delivery.progress import Progress, Stop
+from newsletter.delivery.service import open_service_mailings, plan_service
 from newsletter.delivery.transports import (
     Envelope,
     Lane,
@@ -82,7 +83,9 @@ __all__ = [
     "load_plan",
     "mailing_row",
     "mailings_of",
+    "open_service_mailings",
     "pause",
+    "plan_service",
     "planned_groups",
     "refuse_tampered",
     "regular_mailing",

@@ -166,7 +166,15 @@ class Engine:
 
     def ledger(self, mailing_id: int) -> Ledger:
         dialect = self.database.engine.dialect
-        return Ledger(mailing_id, self.owner, dialect, consent_required=self.consent_required)
+        with self.database.read() as connection:
+            options = mailing_row(connection, mailing_id).options
+        return Ledger(
+            mailing_id,
+            self.owner,
+            dialect,
+            consent_required=self.consent_required,
+            service=options.get("service", ""),
+        )
 
     def _recover(self, ledger: Ledger, dead: set[str]) -> None:
         """Rows that dead processes left: ask the transport what became of each handed one."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from newsletter.audience import why_not
+from newsletter.audience import why_not, why_not_service
 from newsletter.db.prepared import (
     Prepared,
     as_json,
@@ -78,14 +78,26 @@ class Ledger:
     """
 
     def __init__(
-        self, mailing_id: int, owner: str, dialect: sa.Dialect, *, consent_required: bool
+        self,
+        mailing_id: int,
+        owner: str,
+        dialect: sa.Dialect,
+        *,
+        consent_required: bool,
+        service: str = "",
     ) -> None:
-        """`owner` names this process: its rows are its own while its lease runs."""
+        """`owner` names this process: its rows are its own while its lease runs. `service` is the kind
+        of a service mailing, which has rules of its own for who may get it."""
         self.mailing = mailing_id
         self.owner = owner
         self._row = delivery.c.mailing == mailing_id
         self._dialect = dialect
-        now = sa.bindparam("now", type_=UTCTime)
+        now = sa.bindparam("now", type_=UTCTime, required=False)
+        against = (
+            why_not_service(service, now=now)
+            if service
+            else why_not(now=now, consent_required=consent_required)
+        )
         among = delivery.c.n.in_(numbers(dialect, "rows"))
         self._people = Prepared(
             as_json(
@@ -102,7 +114,7 @@ class Ledger:
                     subscriber.c.consent_at,
                     subscriber.c.consent_source,
                     subscriber.c.created_at,
-                    why_not(now=now, consent_required=consent_required).label("why_not"),
+                    against.label("why_not"),
                 )
                 .select_from(
                     delivery.outerjoin(subscriber, subscriber.c.id == delivery.c.subscriber_id)

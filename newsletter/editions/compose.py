@@ -101,6 +101,7 @@ class Composer:
         *,
         tracking: Literal["person", "none"] | None = None,
         arm: str = "",
+        language: str = "",
     ) -> Signature:
         """The signature for readers in these segments (keys in order of priority), in an arm of the
         issue's split test."""
@@ -110,7 +111,7 @@ class Composer:
         shown = {action.id for one in resolved for action in one.actions}
         return Signature(
             issue=self.issue.id,
-            language=self.settings.publication.language,
+            language=language or self.settings.publication.language,
             tracking=tracking or self.settings.tracking.level,
             title=self.issue.title,
             day=self.day.isoformat(),

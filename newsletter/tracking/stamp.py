@@ -38,10 +38,13 @@ class Stamper:
         consent_source: str,
         created_at: datetime,
         tokens: dict[str, str] | None = None,
+        confirms: bool = False,
     ) -> dict[str, str]:
         """Values by slot name. `to` is the finished header value; `tokens` replaces the delivery's
-        own, for test mails."""
+        own, for test mails; `confirms` adds the token of a service mail."""
         values = tokens or self.keyring.tokens(mailing, n)
+        if confirms:
+            values["confirm"] = self.keyring.token(mailing, n, "confirm")
         values["message"] = message_id(values["bounce"])
         values["to"] = to
         values["date"] = _date(int(time.time()))
