@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from newsletter.audience import (
     keep_text,
     language_of,
     mailed,
+    of_mail,
     parse_address,
     replies,
     segments_of,
@@ -40,6 +42,16 @@ from newsletter.text import tidy
 
 log = logging.getLogger(__name__)
 CONSENT = "consent.txt.j2"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a mail asks to confirm."""
+
+    kind: str  #: sign-up | address
+    address: str
+    language: str
+    done: bool
 
 
 class Joining:
@@ -194,6 +206,15 @@ class Joining:
         return closest(wanted, publication.all_languages) or publication.language
 
     # -- confirming ------------------------------------------------------------------------------
+
+    def asked(self, mailing: int, n: int) -> Asked | None:
+        """What a mail asks to confirm; None when there is nothing any more."""
+        days = timedelta(days=self.settings.signup.confirm_days)
+        with self.database.read() as connection:
+            row = of_mail(connection, mailing, n)
+        if row is None or datetime.now(UTC) - row.at > days:
+            return None
+        return Asked(row.kind, row.address, row.language, row.state == "done")
 
     def confirm(self, mailing: int, n: int) -> Confirmed | None:
         """Do what a mail asked to confirm; whoever signed up gets a welcome. None when there is nothing

@@ -622,15 +622,27 @@ class Workspace:
             lambda **values: self.page("preview.html.j2", issue_id=loaded.id, **values),
         )
 
-    def page(self, name: str, **values: Any) -> str:
-        """A web page from the workspace's templates."""
+    def page(self, name: str, *, language: str = "", **values: Any) -> str:
+        """A web page from the workspace's templates, in the publication's language if none is given."""
         return self.templates.render(
             name,
             publication=publication_view(self.settings),
             labels=labels_view(self.settings),
-            language=self.settings.publication.language,
+            language=language or self.settings.publication.language,
             **values,
         )
+
+    def latest_edition(self, segment: str) -> Edition | None:
+        """The latest published issue as readers in just this segment get it; None without one."""
+        issues = self.lookup.issues(self.settings.publication.base_url)
+        try:
+            composer = self.composer(self.issue(issues[0].id))
+            made = self.renderer.edition(composer, (segment,), composer.signature((segment,)))
+        except (NewsletterError, IndexError):
+            return None
+        with self.database.write() as connection:
+            store_editions(connection, [made], datetime.now(UTC))  # its links lead somewhere
+        return made
 
     # -- sending ---------------------------------------------------------------------------------
 

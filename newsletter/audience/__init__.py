@@ -4,8 +4,9 @@ Knows no briefs and no mail.
 """
 
 from newsletter.audience.addresses import Address, AddressError, masked, parse_address
-from newsletter.audience.audience import Audience
+from newsletter.audience.audience import Audience, Choices
 from newsletter.audience.changes import agree, come_back, keep_text, leave
+from newsletter.audience.columns import FREQUENCIES
 from newsletter.audience.columns import Options as ImportOptions
 from newsletter.audience.conditions import Asked, where
 from newsletter.audience.erased import Erased
@@ -48,6 +49,7 @@ from newsletter.audience.tables import FORMATS, How, open_table, write_table
 
 __all__ = [
     "FORMATS",
+    "FREQUENCIES",
     "POLICIES",
     "REASONS",
     "SUPPRESSED_FOR",
@@ -57,6 +59,7 @@ __all__ = [
     "Asked",
     "Audience",
     "Belonging",
+    "Choices",
     "Clause",
     "Confirmed",
     "Erased",

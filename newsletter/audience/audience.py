@@ -5,6 +5,7 @@ and why. Addresses stand in no log; people are numbers there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -50,9 +51,21 @@ from newsletter.audience.suppressions import (
 from newsletter.audience.tables import Format, How, open_table
 from newsletter.config import FieldSettings, Settings
 from newsletter.db import Database
-from newsletter.db.schema import subscriber, suppression
+from newsletter.db.schema import consent, subscriber, suppression
 from newsletter.errors import InputError, RefusedError
 from newsletter.text import did_you_mean, tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What readers choose for themselves, as a form says it."""
+
+    lens: str = ""  #: a segment's key; empty for what our rules say
+    topics: tuple[str, ...] | None = None  #: None for all
+    frequency: str = ""
+    paused_until: str = ""  #: a day, e.g. 2026-12-24
+    language: str = ""
+
 
 _AS_FOUND = How()
 _AS_WRITTEN = Options()
@@ -367,6 +380,59 @@ class Audience:
             detail = {"reason": reason, "was": was}
             log(connection, self.actor, "unsuppress", str(person or ""), detail)
         return was
+
+    def choices(self, person: int) -> Choices:
+        """What a reader chose for themselves."""
+        with self.database.read() as connection:
+            return self._chosen(connection, person)
+
+    def choose(self, person: int, choices: Choices) -> Choices:
+        """Take over what a reader chose; returns what it replaces. Raises InputError for what can't be
+        chosen."""
+        publication = self.settings.publication
+        language = choices.language
+        if language and language not in publication.all_languages:
+            raise InputError(f'the language "{language}" is not among ours')
+        values = {
+            "lens": self._lens(choices.lens),
+            "frequency": _one_of("frequency", choices.frequency, FREQUENCIES),
+            "topics": None if choices.topics is None else list(choices.topics),
+            "language": language,
+            "paused_until": day(choices.paused_until, publication.zone)
+            if choices.paused_until
+            else None,
+        }
+        with self.database.write() as connection:
+            before = self._chosen(connection, person)
+            values["language"] = language or before.language
+            set_values(connection, person, values, {}, actor="reader")
+        return before
+
+    def _chosen(self, connection: sa.Connection, person: int) -> Choices:
+        row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
+        paused = row.paused_until
+        zone = self.settings.publication.zone
+        return Choices(
+            lens=row.lens,
+            topics=None if row.topics is None else tuple(row.topics),
+            frequency=row.frequency,
+            paused_until=paused.astimezone(zone).date().isoformat()
+            if paused and paused > datetime.now(UTC)
+            else "",
+            language=row.language,
+        )
+
+    def left_because(self, person: int, reason: str) -> None:
+        """Write down why somebody left, beside their leaving."""
+        with self.database.write() as connection:
+            last = connection.scalar(
+                sa.select(sa.func.max(consent.c.id)).where(consent.c.subscriber_id == person)
+            )
+            connection.execute(
+                consent.update()
+                .where(consent.c.id == last, consent.c.given.is_(sa.false()))
+                .values(reason=tidy(reason)[:600])
+            )
 
     def show(self, email: str) -> dict[str, Any]:
         """Everything that is held on somebody; see `rights.held`. Raises NotFoundError."""

@@ -48,6 +48,8 @@ class Reader:
     consent_at: datetime | None
     consent_source: str
     created_at: datetime
+    language: str
+    paused_until: datetime | None
 
     @property
     def masked(self) -> str:
@@ -132,6 +134,8 @@ class Lookup:
             consent_at=row.consent_at,
             consent_source=row.consent_source,
             created_at=row.created_at,
+            language=row.language,
+            paused_until=row.paused_until,
         )
 
     def may_undo(self, ref: Ref, *, now: datetime | None = None) -> bool:

@@ -15,8 +15,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +25,6 @@ from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
     JSONResponse,
-    PlainTextResponse,
     RedirectResponse,
     Response,
 )
@@ -35,19 +33,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from newsletter.editions import fill
 from newsletter.errors import NewsletterError
-from newsletter.tracking import RawEvent, Reader, Ref, SpoolFullError
+from newsletter.tracking import RawEvent, Ref, SpoolFullError
+from newsletter.web.pages import NEVER_CACHED, PASSED_ON, Pages, _, form
+from newsletter.web.readers import Readers
 from newsletter.workspace import Workspace
 
+ANSWER_EVERY = 10.0  #: seconds between two looks at requests, when nobody asks
 LOAD_EVERY = 2.0  #: seconds between two moves of events from the spool into the database
 _AGENT = 200  # characters of a user agent that are kept
-_BODY = 10_000  # bytes of a form; ours have fewer than a hundred
 _PIXEL = base64.b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _VERBS = ("done", "not_for_me", "undo")
-#: In the place of tokens on pages that can be passed on.
-PASSED_ON = "in-your-mail"
 _log = logging.getLogger(__name__)
-_NEVER_CACHED = {"Cache-Control": "no-store"}
 
 
 def public_app(workspace: Workspace) -> SecurityHeaders:
@@ -58,9 +55,7 @@ def public_app(workspace: Workspace) -> SecurityHeaders:
             Route("/c/{n}/{token}", site.click, methods=["GET"]),
             Route("/o/{token}.gif", site.open, methods=["GET"]),
             Route("/v/{token}", site.view, methods=["GET"]),
-            Route("/u/{token}", site.unsubscribe_page, methods=["GET"]),
-            Route("/u/{token}", site.unsubscribe, methods=["POST"]),
-            Route("/p/{token}", site.preferences, methods=["GET"]),
+            *site.readers.routes,
             Route("/a/{n}/{token}", site.action_page, methods=["GET"]),
             Route("/a/{n}/{token}", site.act, methods=["POST"]),
             Route("/issues", site.issues, methods=["GET"]),
@@ -85,17 +80,28 @@ class _Site:
         self.lookup = workspace.lookup
         self.spool = workspace.spool
         self.publication = workspace.settings.publication
+        self.pages = Pages(workspace)
+        self.readers = Readers(workspace, self.pages, self._record, self._wake)
         self._poke = asyncio.Event()  # there is something to move that should not wait
+        self._asked = asyncio.Event()  # somebody waits for an answer by mail
+
+    def _wake(self) -> None:
+        self._poke.set()
+        self._asked.set()
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._load_for_ever())
+        tasks = [
+            asyncio.create_task(self._load_for_ever()),
+            asyncio.create_task(self._answer_for_ever()),
+        ]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await run_in_threadpool(self.workspace.close)
 
     async def _load_for_ever(self) -> None:
@@ -108,6 +114,19 @@ class _Site:
                 await run_in_threadpool(self.workspace.load_events)
             except Exception:  # noqa: BLE001  (the spool keeps what could not be moved; the next turn tries)
                 _log.exception("events could not be moved into the database yet")
+
+    async def _answer_for_ever(self) -> None:
+        """Mails that somebody asked for, in the background: asking takes the same time for everybody."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), ANSWER_EVERY)
+            self._asked.clear()
+            try:
+                await run_in_threadpool(self.workspace.joining.answer)
+            except NewsletterError as error:
+                _log.warning("requests can't be answered yet: %s", error)
+            except Exception:  # noqa: BLE001  (the requests stay; the next turn tries again)
+                _log.exception("requests could not be answered yet")
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -134,10 +153,10 @@ class _Site:
         number = _number(request)
         url = await run_in_threadpool(self.lookup.link, ref, number) if ref and number else None
         if ref is None or url is None:
-            return self._unknown()
+            return self.pages.unknown(request)
         with self._counting():
             await self._record(request, ref, "click", number)
-        return Response(status_code=302, headers={"Location": location(url), **_NEVER_CACHED})
+        return Response(status_code=302, headers={"Location": location(url), **NEVER_CACHED})
 
     @staticmethod
     @contextmanager
@@ -153,14 +172,14 @@ class _Site:
         if ref:
             with self._counting():
                 await self._record(request, ref, "open", None)
-        return Response(_PIXEL, media_type="image/gif", headers=_NEVER_CACHED)
+        return Response(_PIXEL, media_type="image/gif", headers=NEVER_CACHED)
 
     # -- the mail itself -------------------------------------------------------------------------
 
     async def view(self, request: Request) -> Response:
         ref = self.keyring.verify(request.path_params["token"], "view")
         html = await run_in_threadpool(self._mail, ref) if ref else None
-        return HTMLResponse(html, headers=_NEVER_CACHED) if html else self._unknown()
+        return HTMLResponse(html, headers=NEVER_CACHED) if html else self.pages.unknown(request)
 
     def _mail(self, ref: Ref) -> str | None:
         """The mail as a page. People pass such pages on, so it can change nothing and tells nothing
@@ -178,99 +197,6 @@ class _Site:
         values["reason"] = "it was sent to a subscriber"
         return fill(mail.html, mail.nonce, values, "html")
 
-    # -- leaving ---------------------------------------------------------------------------------
-
-    async def unsubscribe_page(self, request: Request) -> Response:
-        ref = self._managed(request)
-        if not isinstance(ref, Ref):
-            return ref
-        reader = await run_in_threadpool(self.lookup.reader, ref)
-        if reader is None:
-            return self._unknown()
-        left = reader.status == "unsubscribed"
-        return self._unsubscribe_answer(request, reader, reader.status, done=left)
-
-    async def unsubscribe(self, request: Request) -> Response:
-        """RFC 8058 one-click, and the form's button; `?undo=1` brings the person back.
-
-        The wish is on the disk before anything is looked up: it holds while the database is down.
-        """
-        ref = self._managed(request)
-        if not isinstance(ref, Ref):
-            return ref
-        form = await _form(request)
-        if "undo" in request.query_params:
-            return await self._undo(request, ref)
-        await self._record(request, ref, "unsubscribe", None)
-        self._poke.set()
-        if form.get("List-Unsubscribe") == "One-Click":
-            return PlainTextResponse("unsubscribed\n", headers=_NEVER_CACHED)
-        reader = None
-        with suppress(NewsletterError):
-            reader = await run_in_threadpool(self.lookup.reader, ref)
-        return self._unsubscribe_answer(request, reader, "unsubscribed", done=True)
-
-    async def _undo(self, request: Request, ref: Ref) -> Response:
-        """Back again, for a day and by the same mail: later it takes a new sign-up."""
-        with suppress(NewsletterError):  # what has been said just now counts
-            await run_in_threadpool(self.workspace.load_events)
-        reader = await run_in_threadpool(self.lookup.reader, ref)
-        if reader is None:
-            return self._unknown()
-        if reader.status == "subscribed":
-            return self._unsubscribe_answer(request, reader, "subscribed", done=True)
-        if not await run_in_threadpool(self.lookup.may_undo, ref):
-            return self._message(
-                "That can't be undone here",
-                "An undo works for a day, from the mail that ended the subscription. "
-                "To come back, please sign up again.",
-            )
-        await self._record(request, ref, "resubscribe", None)
-        self._poke.set()
-        return self._unsubscribe_answer(request, reader, "subscribed", done=True)
-
-    def _managed(self, request: Request) -> Ref | Response:
-        """The delivery whose person may be changed, or the page that says why not."""
-        token = request.path_params["token"]
-        if token == PASSED_ON:
-            return self._passed_on()
-        ref = self.keyring.verify(token, "manage")
-        if ref is None:
-            return self._unknown()
-        if ref.test:
-            return self._message("This is a preview", "Links work here, and nothing is changed.")
-        return ref
-
-    def _unsubscribe_answer(
-        self, request: Request, reader: Reader | None, status: str, *, done: bool
-    ) -> Response:
-        path = request.url.path
-        return self._page(
-            "web/unsubscribe.html.j2",
-            address_masked=reader.masked if reader else "This address",
-            post_url=path,
-            undo_url=f"{path}?undo=1" if status == "unsubscribed" else None,
-            done=done,
-            state=status,
-        )
-
-    async def preferences(self, request: Request) -> Response:
-        ref = self._managed(request)
-        if not isinstance(ref, Ref):
-            return ref
-        reader = await run_in_threadpool(self.lookup.reader, ref)
-        if reader is None:
-            return self._unknown()
-        keys = await run_in_threadpool(self.workspace.segments_of_person, reader.id)
-        names = self.workspace.names
-        return self._page(
-            "web/preferences.html.j2",
-            address_masked=reader.masked,
-            segments=[names[key] for key in keys],
-            unsubscribe_url=request.url.path.replace("/p/", "/u/", 1),
-            post_url=None,
-        )
-
     # -- actions ---------------------------------------------------------------------------------
 
     async def action_page(self, request: Request) -> Response:
@@ -278,25 +204,28 @@ class _Site:
         return await self._action(request, verb if verb in _VERBS else "done", said=None)
 
     async def act(self, request: Request) -> Response:
-        verb = (await _form(request)).get("verb", "")
+        verb = (await form(request)).get("verb", "")
         if verb not in _VERBS:
-            return self._message("That did not work", "Go back and choose again.", status=400)
+            return self.pages.message(
+                request, _("That did not work"), _("Go back and choose again."), status=400
+            )
         return await self._action(request, verb, said=verb)
 
     async def _action(self, request: Request, verb: str, *, said: str | None) -> Response:
         if request.path_params["token"] == PASSED_ON:
-            return self._passed_on()
+            return self.pages.passed_on(request)
         ref = self.keyring.verify(request.path_params["token"], "act")
         number = _number(request)
         page = await run_in_threadpool(self.lookup.action, ref, number) if ref and number else None
         if ref is None or page is None:
-            return self._unknown()
+            return self.pages.unknown(request)
         state = page.state
         if said:
             await self._record(request, ref, said, number)
             state = None if said == "undo" else said
-        return self._page(
+        return self.pages.page(
             "web/action.html.j2",
+            request,
             action_text=page.text,
             action_label=page.label,
             brief_headline=page.headline,
@@ -314,91 +243,49 @@ class _Site:
     async def no_icon(self, _request: Request) -> Response:
         return Response(status_code=204)
 
-    async def issues(self, _request: Request) -> Response:
+    async def issues(self, request: Request) -> Response:
         issues = await run_in_threadpool(self.lookup.issues, self.publication.base_url)
-        return self._page("web/issues.html.j2", issues=issues)
+        return self.pages.page("web/issues.html.j2", request, issues=issues)
 
     async def issue(self, request: Request) -> Response:
         html = await run_in_threadpool(self.lookup.issue_page, request.path_params["issue"])
-        return HTMLResponse(html) if html else self._unknown()
+        return HTMLResponse(html) if html else self.pages.unknown(request)
 
     # -- health ----------------------------------------------------------------------------------
 
     async def health(self, _request: Request) -> Response:
-        return JSONResponse({"ok": True}, headers=_NEVER_CACHED)
+        return JSONResponse({"ok": True}, headers=NEVER_CACHED)
 
     async def ready(self, _request: Request) -> Response:
         try:
             ok = await run_in_threadpool(self.lookup.ready)
         except Exception:  # noqa: BLE001  (whatever it is, this process is not ready)
             ok = False
-        return JSONResponse({"ok": ok}, status_code=200 if ok else 503, headers=_NEVER_CACHED)
+        return JSONResponse({"ok": ok}, status_code=200 if ok else 503, headers=NEVER_CACHED)
 
-    # -- pages -----------------------------------------------------------------------------------
+    # -- what goes wrong -------------------------------------------------------------------------
 
-    def _page(self, name: str, *, status: int = 200, **values: Any) -> Response:
-        return HTMLResponse(
-            self.workspace.page(name, **values), status_code=status, headers=_NEVER_CACHED
-        )
-
-    def _message(self, title: str, text: str, *, status: int = 200) -> Response:
-        index = f"{self.publication.base_url}/issues/"
-        return self._page(
-            "web/message.html.j2",
-            status=status,
-            title=title,
-            text=text,
-            link_url=index,
-            link_text="All issues",
-        )
-
-    def _passed_on(self) -> Response:
-        return self._message(
-            "Only from the mail itself",
-            "The page that you came from can be passed on to others, so it can't change anything. "
-            "Please use the link in the mail that you got.",
-        )
-
-    def _unknown(self) -> Response:
-        """The same page for forged, cut, foreign and outdated addresses: it tells nothing."""
-        return self._message(
-            "There is nothing here",
-            "This address is not complete or no longer in use. Mail programs sometimes cut long "
-            "addresses; try the link in the mail once more.",
-            status=404,
-        )
-
-    async def refused(self, _request: Request, error: Exception) -> Response:
+    async def refused(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 404:
-            return self._unknown()
-        return self._message(
-            "That does not work here", "This address takes no such request.", status=status
+            return self.pages.unknown(request)
+        return self.pages.message(
+            request,
+            _("That does not work here"),
+            _("This address takes no such request."),
+            status=status,
         )
 
-    async def failed(self, _request: Request, error: Exception) -> Response:
+    async def failed(self, request: Request, error: Exception) -> Response:
         _log.error("a page failed", exc_info=error)
-        text = "Something is out of order on our side. Please try again in a minute."
-        return self._message("Please try again", text, status=503)
+        text = _("Something is out of order on our side. Please try again in a minute.")
+        return self.pages.message(request, _("Please try again"), text, status=503)
 
 
 def _number(request: Request) -> int | None:
     """The number of a link or action in the address; None for what can be none."""
     text = request.path_params["n"]
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The first value of every field of an url-encoded form; too big ones count as empty."""
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _BODY:
-            return {}
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/form-data"):  # RFC 8058 allows both encodings
-        return {"List-Unsubscribe": "One-Click"} if b"One-Click" in raw else {}
-    return {name: values[0] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
 
 
 def location(url: str) -> str:

@@ -1,0 +1,102 @@
+"""What all public pages share: rendering in the reader's language, plain answers, forms."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from newsletter.languages import Language, accepted
+from newsletter.workspace import Workspace
+
+NEVER_CACHED = {"Cache-Control": "no-store"}
+#: In the place of tokens on pages that can be passed on.
+PASSED_ON = "in-your-mail"
+_BODY = 10_000  # bytes of a form; ours have fewer than a thousand
+
+
+class Pages:
+    """Pages of one publication."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.publication = workspace.settings.publication
+
+    def language(self, request: Request, chosen: str = "") -> Language:
+        """The reader's own, else what their browser asks for, else the publication's."""
+        available = self.publication.all_languages
+        wanted = self.workspace.joining.language(chosen) if chosen else None
+        found = wanted or accepted(request.headers.get("accept-language", ""), available)
+        return self.workspace.templates.language(found or self.publication.language)
+
+    def page(
+        self, name: str, request: Request, *, status: int = 200, speaks: str = "", **values: Any
+    ) -> Response:
+        """A page; `speaks` is the language that its reader chose."""
+        html = self.workspace.page(name, language=self.language(request, speaks).code, **values)
+        return HTMLResponse(html, status_code=status, headers=NEVER_CACHED)
+
+    def message(self, request: Request, title: str, text: str, *, status: int = 200) -> Response:
+        """One sentence and a way on. Title and text are messages of the catalogs."""
+        say = self.language(request).gettext
+        return self.page(
+            "web/message.html.j2",
+            request,
+            status=status,
+            title=say(title),
+            text=say(text),
+            link_url=f"{self.publication.base_url}/issues/",
+            link_text=say("All issues"),
+        )
+
+    def passed_on(self, request: Request) -> Response:
+        return self.message(
+            request,
+            _("Only from the mail itself"),
+            _(
+                "The page that you came from can be passed on to others, so it can't change "
+                "anything. Please use the link in the mail that you got."
+            ),
+        )
+
+    def preview(self, request: Request) -> Response:
+        return self.message(
+            request, _("This is a preview"), _("Links work here, and nothing is changed.")
+        )
+
+    def unknown(self, request: Request) -> Response:
+        """The same page for forged, cut, foreign and outdated addresses: it tells nothing."""
+        return self.message(
+            request,
+            _("There is nothing here"),
+            _(
+                "This address is not complete or no longer in use. Mail programs sometimes cut long "
+                "addresses; try the link in the mail once more."
+            ),
+            status=404,
+        )
+
+
+def _(message: str) -> str:
+    """Marks a message for the catalogs; it is translated where it is shown."""
+    return message
+
+
+async def raw_form(request: Request) -> dict[str, list[str]]:
+    """Every field of an url-encoded form; too big ones count as empty."""
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _BODY:
+            return {}
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):  # RFC 8058 allows both encodings
+        return {"List-Unsubscribe": ["One-Click"]} if b"One-Click" in raw else {}
+    return parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The first value of every field."""
+    return {name: values[0] for name, values in (await raw_form(request)).items()}
