@@ -110,10 +110,23 @@ ADDRESSES = {
     "GET /v/{token}": "the mail in the browser",
     "GET /u/{token}": "a page with a button; changes nothing",
     "POST /u/{token}": (
-        "unsubscribes; with `?undo=1` subscribes again. A body with `List-Unsubscribe=One-Click` "
+        "unsubscribes; with `?undo=1` subscribes again, with `?reason=1` keeps why. A body with `List-Unsubscribe=One-Click` "
         "(RFC 8058) is answered in plain text, 200"
     ),
-    "GET /p/{token}": "which segments the reader is in, and the way to unsubscribe",
+    "GET /p/{token}": "what the reader gets, with forms to change it; changes nothing",
+    "POST /p/{token}": (
+        "takes over lens, topics, frequency, pause and language; with `form=address` asks another "
+        "address to confirm by mail"
+    ),
+    "GET /p/{token}/{lens}": "the latest issue as readers of that segment get it",
+    "GET /subscribe": "the form for signing up",
+    "POST /subscribe": "the same answer whoever asks; a mail asks to confirm",
+    "POST /api/v1/subscribe": (
+        'the same for programs: `{"email": …}`, and perhaps `name`, `language`, `lens`, `topics`, '
+        "`source`; answers 202, or 400 for what is no address, 429 for too many requests"
+    ),
+    "GET /confirm/{token}": "a page with a button; changes nothing",
+    "POST /confirm/{token}": "does what the mail asked to confirm; twice is once",
     "GET /a/{n}/{token}": (
         "a page about action number `n` with the buttons Done and Not for me; changes nothing"
     ),

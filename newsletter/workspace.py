@@ -569,7 +569,13 @@ class Workspace:
     # -- editions --------------------------------------------------------------------------------
 
     def composer(self, issue: Issue) -> Composer:
-        return Composer(issue, self.settings, self.names, self.templates.fingerprint)
+        return Composer(
+            issue,
+            self.settings,
+            self.names,
+            self.templates.fingerprint,
+            self.templates.own_words,
+        )
 
     def editions(
         self, issue: Issue, readers: Sequence[tuple[str, ...]], *, arms: Sequence[str] = ("",)
@@ -624,11 +630,12 @@ class Workspace:
 
     def page(self, name: str, *, language: str = "", **values: Any) -> str:
         """A web page from the workspace's templates, in the publication's language if none is given."""
+        speaks = self.templates.language(language or self.settings.publication.language)
         return self.templates.render(
             name,
             publication=publication_view(self.settings),
-            labels=labels_view(self.settings),
-            language=language or self.settings.publication.language,
+            labels=labels_view(self.settings, speaks),
+            language=speaks.code,
             **values,
         )
 

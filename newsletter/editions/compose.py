@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from newsletter.briefs import Action
@@ -30,10 +31,10 @@ from newsletter.editions.view import (
 )
 from newsletter.errors import InputError
 from newsletter.issues import Issue, Resolved
+from newsletter.languages import Language, language
 from newsletter.text import listed
 
 WORDS_A_MINUTE = 230
-_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,20 @@ class Composer:
     """Composes the editions of one issue. Pure but for reading the issue it was given."""
 
     def __init__(
-        self, issue: Issue, settings: Settings, names: Mapping[str, str], templates: str
+        self,
+        issue: Issue,
+        settings: Settings,
+        names: Mapping[str, str],
+        templates: str,
+        words: Path | None = None,
     ) -> None:
-        """`names` maps segment keys to names; `templates` is the fingerprint of the templates."""
+        """`names` maps segment keys to names; `templates` is the fingerprint of the templates; `words`
+        the folder of the workspace's own catalogs."""
         self.issue = issue
         self.settings = settings
         self.names = names
         self.templates = templates
+        self.words = words
         self.day = issue.day or date.today()  # noqa: DTZ011  (a special issue without a date)
         self._source = "\n".join(repr(brief) for brief in issue.briefs)
         self._content = self._hash_content()
@@ -167,6 +175,7 @@ class Composer:
         track: Callable[[str], str] = str,
     ) -> EditionView:
         """What the templates see. `context` None is the public page: nobody's own, no slots."""
+        speaks = language(signature.language, self.words)
         addresses = _Addresses(self.settings.publication.base_url, signature, context)
         full = signature.full_text or context is None
         sentences = dict(signature.sentences)
@@ -188,9 +197,9 @@ class Composer:
         archive = self._archive()
         return EditionView(
             publication=publication_view(self.settings),
-            labels=labels_view(self.settings),
+            labels=labels_view(self.settings, speaks),
             language=signature.language,
-            direction="rtl" if signature.language.split("-")[0] in _RIGHT_TO_LEFT else "ltr",
+            direction=speaks.direction,
             issue_id=signature.issue,
             title=signature.title,
             date=date.fromisoformat(signature.day),
@@ -302,9 +311,10 @@ def publication_view(settings: Settings) -> PublicationView:
     )
 
 
-def labels_view(settings: Settings) -> Labels:
-    """The printed labels, as templates see them."""
-    return Labels(settings.labels.take, settings.labels.why, settings.labels.action)
+def labels_view(settings: Settings, speaks: Language) -> Labels:
+    """The printed labels, as templates see them: ours are translated, a publication's own stay."""
+    labels = settings.labels
+    return Labels(*map(speaks.gettext, (labels.take, labels.why, labels.action)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,12 @@ class Templates:
 
     def language(self, code: str) -> Language:
         """A language with this workspace's own words in it (`templates/locale`)."""
-        return language(code, self.folder / "locale")
+        return language(code, self.own_words)
+
+    @property
+    def own_words(self) -> Path:
+        """The folder of this workspace's own catalogs."""
+        return self.folder / "locale"
 
     def render(
         self,

@@ -245,7 +245,9 @@ class _Site:
 
     async def issues(self, request: Request) -> Response:
         issues = await run_in_threadpool(self.lookup.issues, self.publication.base_url)
-        return self.pages.page("web/issues.html.j2", request, issues=issues)
+        return self.pages.page(
+            "web/issues.html.j2", request, issues=issues, subscribe_url=self.readers.subscribe_url
+        )
 
     async def issue(self, request: Request) -> Response:
         html = await run_in_threadpool(self.lookup.issue_page, request.path_params["issue"])

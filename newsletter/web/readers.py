@@ -73,7 +73,8 @@ class Readers:
             ]
         return found
 
-    def _subscribe_url(self) -> str | None:
+    @property
+    def subscribe_url(self) -> str | None:
         return "/subscribe" if self.workspace.settings.signup.enabled else None
 
     # -- signing up ------------------------------------------------------------------------------
@@ -348,7 +349,7 @@ class Readers:
             thanked=thanked,
             done=done,
             state=status,
-            subscribe_url=self._subscribe_url(),
+            subscribe_url=self.subscribe_url,
         )
 
     # -- choosing --------------------------------------------------------------------------------
@@ -449,7 +450,7 @@ class Readers:
             before=_as_fields(before) if before else None,
             post_url=path,
             unsubscribe_url=path.replace("/p/", "/u/", 1),
-            subscribe_url=self._subscribe_url(),
+            subscribe_url=self.subscribe_url,
         )
 
     async def lens(self, request: Request) -> Response:
