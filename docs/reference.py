@@ -110,8 +110,8 @@ ADDRESSES = {
     "GET /v/{token}": "the mail in the browser",
     "GET /u/{token}": "a page with a button; changes nothing",
     "POST /u/{token}": (
-        "unsubscribes; with `?undo=1` subscribes again, with `?reason=1` keeps why. A body with `List-Unsubscribe=One-Click` "
-        "(RFC 8058) is answered in plain text, 200"
+        "unsubscribes; with `?undo=1` subscribes again, with `?reason=1` keeps why. A body with "
+        "`List-Unsubscribe=One-Click` (RFC 8058) is answered in plain text, 200"
     ),
     "GET /p/{token}": "what the reader gets, with forms to change it; changes nothing",
     "POST /p/{token}": (

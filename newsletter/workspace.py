@@ -120,6 +120,7 @@ from newsletter.issues import (
     put_into_inbox,
 )
 from newsletter.joining import Joining
+from newsletter.languages import SOURCE
 from newsletter.proofs import Proofs
 from newsletter.reports import issue_report
 from newsletter.text import did_you_mean, slugify, tidy
@@ -145,6 +146,7 @@ class Workspace:
         """`actor` is who acts, for the audit log: the name of the system's user if None."""
         self.root = Path(root).resolve()
         self.actor = actor or _user()
+        self._spoken: tuple[int, dict[int, str]] = (0, {})
 
     def __enter__(self) -> Workspace:
         return self
@@ -224,7 +226,12 @@ class Workspace:
     @cached_property
     def stamper(self) -> Stamper:
         settings = self.settings
-        return Stamper(self.keyring, settings.publication.zone, settings.sender.bounce_address)
+        return Stamper(
+            self.keyring,
+            settings.publication.zone,
+            settings.sender.bounce_address,
+            self.templates.language,
+        )
 
     @cached_property
     def proofs(self) -> Proofs:
@@ -881,8 +888,21 @@ class Workspace:
             consent_source=recipient.consent_source,
             created_at=recipient.created_at,
             confirms=confirms,
+            speaks=self._languages_of(mailing).get(recipient.edition, SOURCE),
         )
         return values, self.stamper.sender(values["bounce"])
+
+    def _languages_of(self, mailing: int) -> dict[int, str]:
+        """The language of each edition of the mailing that is being sent, by its number."""
+        if self._spoken[0] != mailing:
+            with self.database.read() as connection:
+                rows = connection.execute(
+                    sa.select(mailing_edition.c.n, edition.c.language)
+                    .join(edition, edition.c.id == mailing_edition.c.edition)
+                    .where(mailing_edition.c.mailing == mailing)
+                )
+                self._spoken = mailing, {row.n: row.language for row in rows}
+        return self._spoken[1]
 
     def send_test(
         self,

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,11 +33,14 @@ from newsletter.delivery.ledger import REFUSED
 from newsletter.editions import Edition, signature_dict
 from newsletter.errors import NotFoundError, RefusedError
 
-ALREADY, NOT_TARGETED, EXCLUDED, BOUNCED = (
+#: Days after an issue during which somebody with that wish gets no other one.
+_RESTS = {"fortnightly": 10, "monthly": 24}
+ALREADY, NOT_TARGETED, EXCLUDED, BOUNCED, TOO_SOON = (
     "already_received",
     "not_in_target",
     "excluded",
     "bounced",
+    "frequency",
 )
 _UNDER_WAY = ("running", "paused", "held")
 _MAILED = ("accepted", "handed", "uncertain", "deferred", "claimed")
@@ -256,6 +259,7 @@ class Planner:
             (refused, BOUNCED),
         ]
         asked = Asked(self.segments, now)
+        cases.append((_too_soon(now), TOO_SOON))
         # a rule that is neither true nor false of somebody (a field that is empty) does not find them
         if options.to is not None:
             cases.append(
@@ -427,6 +431,25 @@ def _recipients(connection: sa.Connection, mailing_id: int) -> Iterator[str]:
     for at in range(0, most or 0, _PIECE):
         if found := connection.scalar(lines, {"number": at, "last": at + _PIECE}):
             yield found + "\n"
+
+
+def _too_soon(now: datetime) -> sa.ColumnElement[bool]:
+    """SQL over `subscriber`: whether somebody who wants fewer issues had one lately. The days are less
+    than the interval, so that an issue which is early for once is not missed."""
+    lately = (
+        sa.exists()
+        .where(delivery.c.subscriber_id == subscriber.c.id, delivery.c.mailing == mailing.c.id)
+        .where(mailing.c.kind == "issue", delivery.c.state.in_(_MAILED))
+    )
+    return sa.or_(
+        *(
+            sa.and_(
+                subscriber.c.frequency == wish,
+                lately.where(mailing.c.started_at > now - timedelta(days=days)),
+            )
+            for wish, days in _RESTS.items()
+        )
+    )
 
 
 def _arm_of(options: Options) -> sa.ColumnElement[str]:

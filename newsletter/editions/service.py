@@ -77,7 +77,16 @@ def service_edition(
     def view(context: Context) -> ServiceView:
         path, slot = _BUTTONS[kind]
         url = f"{base}/{path}/" + (marker(nonce, slot, context) if slot else "")
-        return ServiceView(kind, publication_view(settings), url, days)
+        known = kind not in ("opt-in", "address")
+        own = marker(nonce, "manage", context) if known else None
+        return ServiceView(
+            kind,
+            publication_view(settings),
+            url,
+            days,
+            f"{base}/p/{own}" if own else None,
+            f"{base}/u/{own}" if own else None,
+        )
 
     html = serialised(inlined(to_html(templates.render(MAIL, language=language, s=view("html")))))
     text = clean_text(templates.render(TEXT, language=language, s=view("text")))

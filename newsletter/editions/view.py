@@ -114,6 +114,8 @@ class ServiceView:
     publication: PublicationView
     button_url: str  #: where the one button leads; holds a slot
     days: int  #: after which an unconfirmed address is forgotten
+    preferences_url: str | None  #: slot; None while somebody is only asked to confirm
+    unsubscribe_url: str | None  #: as `preferences_url`
 
 
 #: Everything here: plain frozen values, whose public fields templates may read.

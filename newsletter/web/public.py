@@ -245,8 +245,9 @@ class _Site:
 
     async def issues(self, request: Request) -> Response:
         issues = await run_in_threadpool(self.lookup.issues, self.publication.base_url)
+        subscribe_url = self.readers.subscribe_url
         return self.pages.page(
-            "web/issues.html.j2", request, issues=issues, subscribe_url=self.readers.subscribe_url
+            "web/issues.html.j2", request, issues=issues, subscribe_url=subscribe_url
         )
 
     async def issue(self, request: Request) -> Response:

@@ -1,0 +1,268 @@
+"""Signing up, confirming, choosing: by the public pages, with the mails that belong to it."""
+
+from __future__ import annotations
+
+import email
+import re
+from collections.abc import Iterator
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from newsletter.db.schema import request as requests
+from newsletter.db.schema import subscriber
+from newsletter.errors import NotFoundError
+from newsletter.web.public import public_app
+from newsletter.workspace import Workspace
+
+ADA = "ada@example.com"
+
+
+class Site:
+    """A publication with its public pages, asked as a browser would."""
+
+    def __init__(self, workspace: Workspace, client: TestClient) -> None:
+        self.workspace = workspace
+        self.client = client
+        self.outbox = workspace.root / "var" / "outbox" / "new"
+        self._seen: set[Path] = set()
+
+    def ask(self, email: str = ADA, **more: str) -> Any:
+        return self.client.post("/subscribe", data={"email": email, **more})
+
+    def mails(self) -> list[EmailMessage]:
+        """What came since the last look, requests answered first."""
+        self.workspace.joining.answer()
+        new = sorted(set(self.outbox.glob("*.eml")) - self._seen)
+        self._seen |= set(new)
+        return [
+            email.message_from_bytes(one.read_bytes(), policy=policy.default)  # type: ignore[misc]
+            for one in new
+        ]
+
+    def path(self, mail: EmailMessage, kind: str) -> str:
+        found = re.search(rf"/{kind}/[a-z2-7]+", _text(mail))
+        assert found, f"no /{kind}/ in the mail"
+        return found[0]
+
+    def joined(self, email: str = ADA, **more: str) -> EmailMessage:
+        """Somebody signs up and confirms; returns the mail that welcomes them."""
+        self.ask(email, **more)
+        (asks,) = self.mails()
+        self.client.post(self.path(asks, "confirm"))
+        (welcome,) = self.mails()
+        return welcome
+
+    def status(self, email: str = ADA) -> str:
+        with self.workspace.database.read() as connection:
+            key = subscriber.c.address_key == email
+            return str(connection.scalar(sa.select(subscriber.c.status).where(key)))
+
+
+def _text(mail: EmailMessage) -> str:
+    part = mail.get_body(("plain",))
+    assert part
+    return str(part.get_content())
+
+
+@pytest.fixture
+def site(workspace_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("NEWSLETTER_DATABASE__URL", database_url)
+    monkeypatch.setenv("NEWSLETTER_PUBLICATION__LANGUAGES", '["de", "fr"]')
+    monkeypatch.setenv("NEWSLETTER_SIGNUP__BLOCKED_DOMAINS", '["throwaway.example"]')
+    monkeypatch.setenv("NEWSLETTER_SIGNUP__CLIENT_LIMIT", "8/hour")
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        yield Site(workspace, TestClient(public_app(workspace)))
+
+
+def test_nobody_is_subscribed_before_they_press_in_the_mail(site: Site) -> None:
+    answer = site.ask(lens="execs")
+    assert answer.status_code == 200
+    (mail,) = site.mails()
+    assert mail["To"] == ADA
+    assert site.status() == "pending"
+    path = site.path(mail, "confirm")
+    assert "Confirm" in site.client.get(path).text
+    assert site.status() == "pending"  # a scanner opened it
+    done = site.client.post(path)
+    assert "You are subscribed" in done.text
+    assert site.status() == "subscribed"
+    shown = site.workspace.audience.show(ADA)
+    (consent,) = shown["consents"]
+    assert (consent["given"], consent["method"]) == (True, "double-opt-in")
+    assert consent["words"].startswith("Yes, send me Signal Brief")
+    assert shown["person"]["lens"] == "execs"
+    (welcome,) = site.mails()
+    assert "Welcome" in welcome["Subject"]
+    assert "You are subscribed" in site.client.post(path).text  # twice is once
+    assert site.mails() == []
+    assert len(site.workspace.audience.show(ADA)["consents"]) == 1
+
+
+def test_the_answer_is_the_same_whoever_asks(site: Site) -> None:
+    site.joined()
+    known, new = site.ask(), site.ask("new@example.com")
+    blocked, robot = site.ask("x@sub.throwaway.example"), site.ask("r@example.com", website="x")
+    assert known.text == new.text == blocked.text == robot.text
+    assert known.status_code == new.status_code == blocked.status_code == robot.status_code == 200
+    subjects = {mail["To"]: mail["Subject"] for mail in site.mails()}
+    assert subjects == {
+        ADA: "You are subscribed to Signal Brief already",
+        "new@example.com": "Please confirm your subscription to Signal Brief",
+    }
+
+
+def test_programs_sign_up_by_json(site: Site) -> None:
+    post = site.client.post
+    assert post("/api/v1/subscribe", json={"email": ADA, "language": "de"}).status_code == 202
+    (mail,) = site.mails()
+    assert mail["Subject"] == "Bitte bestätigen Sie Ihr Abonnement von Signal Brief"
+    for wrong in ({"email": "no address"}, {}, [], {"email": 5}):
+        assert post("/api/v1/subscribe", json=wrong).status_code == 400
+    assert post("/api/v1/subscribe", content=b"{").status_code == 400
+    assert post("/api/v1/subscribe", content=b"x" * 20_000).status_code == 413
+
+
+def test_too_many_requests_of_one_client_are_refused(site: Site) -> None:
+    answers = [site.ask(f"p{n}@example.com").status_code for n in range(9)]
+    assert answers == [200] * 8 + [429]
+    assert site.client.post("/api/v1/subscribe", json={"email": ADA}).status_code == 429
+    assert len(site.mails()) == 8
+
+
+def test_an_address_gets_few_mails_however_often_somebody_types_it_in(site: Site) -> None:
+    for _ in range(5):
+        site.ask()
+        site.mails()
+    with site.workspace.database.read() as connection:
+        states = connection.scalars(sa.select(requests.c.state).order_by(requests.c.id)).all()
+    assert states == ["mailed"] * 3 + ["dropped"] * 2
+
+
+@pytest.mark.parametrize("address", ["", "ada", "ada@", "a\r\nb@example.com", "😀@example.com "])
+def test_what_is_no_address_is_said_and_kept_in_the_form(site: Site, address: str) -> None:
+    answer = site.ask(address)
+    if "😀" in address:  # an address in other letters is one
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 400
+    assert "That is no e-mail address" in answer.text
+    assert site.mails() == []
+
+
+def test_who_called_our_mail_spam_gets_none_for_anybodys_asking(site: Site) -> None:
+    site.workspace.audience.suppress(ADA, reason="complaint")
+    site.ask()
+    assert site.mails() == []
+
+
+def test_who_left_comes_back_by_their_own_wish(site: Site) -> None:
+    site.joined()
+    site.workspace.audience.unsubscribe(ADA)
+    site.workspace.audience.suppress(ADA, reason="manual")
+    site.joined()
+    assert site.status() == "subscribed"
+    assert site.workspace.audience.show(ADA)["not_mailed"] is None
+
+
+def test_who_was_erased_comes_back_by_their_own_wish(site: Site) -> None:
+    site.joined()
+    site.workspace.erase(ADA)
+    site.joined()
+    assert site.status() == "subscribed"
+    assert site.workspace.audience.suppressions() == []
+
+
+def test_a_forged_or_old_confirmation_does_nothing(site: Site) -> None:
+    welcome = site.joined()
+    manage = site.path(welcome, "p").removeprefix("/p/")
+    assert site.client.post(f"/confirm/{manage}").status_code == 404
+    assert site.client.post("/confirm/aaaa").status_code == 404
+    site.workspace.erase(ADA)
+    site.ask()
+    (mail,) = site.mails()
+    site.workspace.erase(ADA)
+    assert site.client.post(site.path(mail, "confirm")).status_code == 410
+    assert site.client.get(site.path(mail, "confirm")).status_code == 410
+
+
+# -- choosing ----------------------------------------------------------------------------------------
+
+
+def test_choices_are_taken_over_and_taken_back(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    before = site.client.get(path).text
+    assert "a***@e***.com" in before
+    assert ADA not in before
+    choices = {
+        "form": "choices", "lens": "security", "frequency": "monthly", "paused_until": "2099-12-24",
+        "language": "de",
+    }  # fmt: skip
+    answer = site.client.post(path, data=choices)
+    shown = site.workspace.audience.show(ADA)
+    assert [one["segment"] for one in shown["segments"]] == ["security"]
+    assert (shown["person"]["frequency"], shown["person"]["language"]) == ("monthly", "de")
+    assert shown["not_mailed"] == "paused"
+    back = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', answer.text)[:5])
+    german = site.client.get(path).text
+    assert "Was Sie bekommen" in german
+    assert "24. Dezember 2099" in german
+    site.client.post(path, data=back)
+    person = site.workspace.audience.show(ADA)["person"]
+    assert (person["lens"], person["frequency"], person["paused_until"]) == ("", "", None)
+
+
+@pytest.mark.parametrize(
+    "choices", [{"lens": "procurement"}, {"paused_until": "soon"}, {"language": "xx"}]
+)
+def test_what_nobody_could_have_chosen_changes_nothing(site: Site, choices: dict[str, str]) -> None:
+    path = site.path(site.joined(), "p")
+    before = site.workspace.audience.show(ADA)["person"]
+    answer = site.client.post(path, data={"form": "choices", **choices})
+    assert 'role="alert"' in answer.text
+    assert site.workspace.audience.show(ADA)["person"] == before
+
+
+def test_a_new_address_is_confirmed_there_before_anything_changes(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    site.client.post(path, data={"form": "address", "email": "new@example.com"})
+    (mail,) = site.mails()
+    assert mail["To"] == "new@example.com"
+    person = site.workspace.audience.show(ADA)["person"]["id"]
+    site.client.post(site.path(mail, "confirm"))
+    assert site.workspace.audience.show("new@example.com")["person"]["id"] == person
+    with pytest.raises(NotFoundError):
+        site.workspace.audience.show(ADA)
+
+
+def test_an_address_of_another_subscriber_is_not_taken_over(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    site.joined("bo@example.com")
+    site.client.post(path, data={"form": "address", "email": "bo@example.com"})
+    assert site.mails() == []
+    assert site.status() == "subscribed"
+
+
+def test_why_somebody_left_is_kept_beside_it(site: Site) -> None:
+    path = site.path(site.joined(), "p").replace("/p/", "/u/")
+    assert site.client.post(f"{path}?reason=1", data={"reason": "other"}).status_code == 404
+    assert "Not you?" in site.client.get(path).text
+    site.client.post(path)
+    answer = site.client.post(f"{path}?reason=1", data={"reason": "other", "words": "moved <on>"})
+    assert "Thank you for telling" in answer.text
+    assert site.workspace.audience.show(ADA)["consents"][-1]["reason"] == "other: moved <on>"
+
+
+def test_without_sign_up_there_is_no_form(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_SIGNUP__ENABLED", "false")
+    with Workspace(workspace_dir) as workspace:
+        client = TestClient(public_app(workspace))
+        assert client.get("/subscribe").status_code == 404
+        assert "/subscribe" not in client.get("/issues/").text
