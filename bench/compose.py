@@ -56,7 +56,7 @@ def compose(folder: Path, chosen: list[Reader]) -> tuple[float, list[int]]:
 
     begun = time.perf_counter()
     with Workspace(folder) as workspace:
-        planned = workspace.editions(workspace.issue(ISSUE), chosen)
+        planned = workspace.editions(workspace.issue(ISSUE), [(one, "en") for one in chosen])
     taken = (time.perf_counter() - begun) * 1000
     if len(planned) != len(chosen):
         raise SystemExit(f"{len(planned)} editions came of {len(chosen)} signatures")

@@ -40,13 +40,13 @@ class Proofs:
         self,
         folder: Path,
         planned: Sequence[PlannedEdition],
-        people: Mapping[tuple[str, ...], int],
+        people: Mapping[tuple[tuple[str, ...], str], int],
         names: Mapping[str, str],
         page: Callable[..., str],
     ) -> list[Path]:
         """Write editions as HTML and text into an emptied folder; returns an index page, then them.
 
-        `people` counts readers by their set of segments, `names` maps segment keys to names, in
+        `people` counts readers by their set of segments and language, `names` maps segment keys to names, in
         order of priority, and `page` renders the index from its `editions`.
         """
         with suppress(FileNotFoundError):
@@ -57,7 +57,7 @@ class Proofs:
         for one in planned:
             edition = one.edition
             values = self._values(edition.id, "you@example.com")
-            stem = f"{slugify(edition.lens or 'everybody')}-{edition.id[:6]}"
+            stem = f"{slugify(edition.lens or 'everybody')}-{one.language}-{edition.id[:6]}"
             html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
             html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
             text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
@@ -68,7 +68,9 @@ class Proofs:
                     "edition": edition.id,
                     "lens": edition.lens,
                     "segments": [name for key, name in names.items() if key in read_by],
-                    "recipients": sum(people.get(reader, 0) for reader in one.readers),
+                    "recipients": sum(
+                        people.get((reader, one.language), 0) for reader in one.readers
+                    ),
                     "bytes": edition.html_bytes,
                     "subject": edition.subject,
                     "html_file": html.name,

@@ -129,6 +129,9 @@ from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
 
 
+ReaderKind = tuple[tuple[str, ...], str]  #: what an edition depends on: segments, and language
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a reader gets which actions."""
@@ -377,6 +380,7 @@ class Workspace:
                 self.segments,
                 now=datetime.now(UTC),
                 consent_required=self.consent_required,
+                languages=self.settings.publication.all_languages,
             )
 
     def check(self, issue: str) -> list[Finding]:
@@ -570,7 +574,9 @@ class Workspace:
             for action in one.actions or (None,)
         )
         composer = self.composer(loaded)
-        edition = self.renderer.edition(composer, segments, composer.signature(segments))
+        speaks = self.joining.language(person.language)
+        signature = composer.signature(segments, language=speaks)
+        edition = self.renderer.edition(composer, segments, signature)
         return Explanation(segments, actions, edition.id, against)
 
     # -- editions --------------------------------------------------------------------------------
@@ -585,15 +591,16 @@ class Workspace:
         )
 
     def editions(
-        self, issue: Issue, readers: Sequence[tuple[str, ...]], *, arms: Sequence[str] = ("",)
+        self, issue: Issue, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
     ) -> list[PlannedEdition]:
-        """The editions for these sets of segments in these arms of the split test, each rendered
-        once, sets that share one joined."""
+        """The editions for these sets of segments in these languages, in these arms of the split test,
+        each rendered once, sets that share one joined."""
         composer = self.composer(issue)
         shared: dict[Signature, list[tuple[str, ...]]] = {}
         for arm in arms:
-            for reader in readers:
-                shared.setdefault(composer.signature(reader, arm=arm), []).append(reader)
+            for segments, speaks in readers:
+                signature = composer.signature(segments, arm=arm, language=speaks)
+                shared.setdefault(signature, []).append(segments)
         if len(shared) > MOST_EDITIONS:
             raise RefusedError(
                 f"{len(shared)} editions would come of this, {MOST_EDITIONS} is the most. "
@@ -602,7 +609,10 @@ class Workspace:
             )
         return [
             PlannedEdition(
-                self.renderer.edition(composer, sets[0], signature), tuple(sets), signature.arm
+                self.renderer.edition(composer, sets[0], signature),
+                tuple(sets),
+                signature.arm,
+                signature.language,
             )
             for signature, sets in shared.items()
         ]
@@ -616,15 +626,17 @@ class Workspace:
         person's. Links work and nothing is counted.
         """
         loaded = self.issue(issue)
-        groups = {group.segments: group.people for group in self.groups()}
+        groups = {group.reader: group.people for group in self.groups()}
+        own = self.settings.publication.language
         if email is not None:
             with self.database.read() as connection:
                 person = find(connection, email)
-                groups = {segments_of(connection, self.segments, person.id): 1}
+                reads = self.joining.language(person.language)
+                groups = {(segments_of(connection, self.segments, person.id), reads): 1}
         elif segments is not None:
             keys = tuple(key for key in self.segments.keys if key in segments)
-            groups = {keys: groups.get(keys, 0)}
-        planned = self.editions(loaded, list(groups) or [()])
+            groups = {(keys, own): groups.get((keys, own), 0)}
+        planned = self.editions(loaded, list(groups) or [((), own)])
         with self.database.write() as connection:
             store_editions(connection, [one.edition for one in planned], datetime.now(UTC))
         return self.proofs.write(
@@ -723,7 +735,7 @@ class Workspace:
             raise RefusedError(f"{first.message}{more}", file=first.file, line=first.line)
         planned = self.editions(
             loaded,
-            [group.segments for group in groups],
+            [group.reader for group in groups],
             arms=[arm.name for arm in options.arms] or [""],
         )
         index = f"{self.settings.publication.base_url}/issues/"
@@ -739,6 +751,7 @@ class Workspace:
             self.segments,
             consent_required=self.consent_required,
             actor=self.actor,
+            languages=self.settings.publication.all_languages,
         )
         return planner.plan(
             loaded.id,
@@ -920,12 +933,15 @@ class Workspace:
             raise InputError(f'"{to}" is no e-mail address: {error}') from None
         loaded = self.issue(issue)
         reader = tuple(key for key in self.segments.keys if key in segments)
+        language = self.settings.publication.language
         for key in segments:
             self.segments.get(key)
         if email is not None:
             with self.database.read() as connection:
-                reader = segments_of(connection, self.segments, find(connection, email).id)
-        edition = self.editions(loaded, [reader])[0].edition
+                person = find(connection, email)
+                reader = segments_of(connection, self.segments, person.id)
+            language = self.joining.language(person.language)
+        edition = self.editions(loaded, [(reader, language)])[0].edition
         with self.database.write() as connection:
             store_editions(connection, [edition], datetime.now(UTC))
         envelope = self.proofs.message(edition, address.mailbox)

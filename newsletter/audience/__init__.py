@@ -28,6 +28,7 @@ from newsletter.audience.people import (
     segments_of,
     sendable_groups,
     set_status,
+    spoken,
     why_not,
     why_not_service,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "segments_of",
     "sendable_groups",
     "set_status",
+    "spoken",
     "suppressions",
     "where",
     "why_not",

@@ -94,6 +94,19 @@ def segment_bits(asked: Asked) -> sa.ColumnElement[int]:
     return bits
 
 
+def spoken(languages: Sequence[str]) -> sa.ColumnElement[str]:
+    """SQL over `subscriber`: which of these languages somebody reads, as `languages.closest` says: just
+    theirs, else one with the same base, else the first."""
+    if len(languages) < 2:
+        return sa.literal(languages[0] if languages else "", sa.Text)
+    wanted = sa.func.replace(sa.func.lower(subscriber.c.language), "_", "-")
+    cases = [(wanted == one.lower(), one) for one in languages]
+    for one in languages:
+        base = one.lower().split("-")[0]
+        cases.append((sa.or_(wanted == base, wanted.startswith(f"{base}-")), one))
+    return sa.case(*cases, else_=sa.literal(languages[0], sa.Text))
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """People who are in just the same segments and read the same language."""
@@ -102,21 +115,34 @@ class Group:
     people: int
     language: str = ""
 
+    @property
+    def reader(self) -> tuple[tuple[str, ...], str]:
+        """What their edition depends on."""
+        return self.segments, self.language
+
 
 def sendable_groups(
-    connection: sa.Connection, segments: Segments, *, now: datetime, consent_required: bool
+    connection: sa.Connection,
+    segments: Segments,
+    *,
+    now: datetime,
+    consent_required: bool,
+    languages: Sequence[str] = (),
 ) -> list[Group]:
-    """Everybody who may be mailed now, by their set of segments. One query, whatever the size."""
+    """Everybody who may be mailed now, by their set of segments and which of these languages they read.
+    One query, whatever the size."""
     bits = segment_bits(Asked(segments, now)).label("bits")
     people = (
-        sa.select(bits)
+        sa.select(bits, spoken(languages).label("language"))
         .where(why_not(now=now, consent_required=consent_required).is_(None))
         .subquery()
     )
     rows = connection.execute(
-        sa.select(people.c.bits, sa.func.count()).group_by(people.c.bits).order_by(people.c.bits)
+        sa.select(people.c.bits, people.c.language, sa.func.count())
+        .group_by(people.c.bits, people.c.language)
+        .order_by(people.c.bits, people.c.language)
     )
-    return [Group(segments.from_bits(bits_of), count) for bits_of, count in rows]
+    return [Group(segments.from_bits(found), count, language) for found, language, count in rows]
 
 
 def count(connection: sa.Connection, rule: Rule, asked: Asked) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import Asked, Rule, Segments, log, segment_bits, where, why_not
+from newsletter.audience import Asked, Rule, Segments, log, segment_bits, spoken, where, why_not
 from newsletter.db import Database
 from newsletter.db.schema import (
     archive,
@@ -51,11 +51,12 @@ _PIECE = 10_000  # people
 @dataclass(frozen=True, slots=True)
 class PlannedEdition:
     """An edition and the sets of segments whose readers get it (keys in order of priority), in one
-    arm of a split test."""
+    language and one arm of a split test."""
 
     edition: Edition
     readers: tuple[tuple[str, ...], ...]
     arm: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,16 @@ class Planner:
     """Makes the plan of one issue's regular mailing."""
 
     def __init__(
-        self, database: Database, segments: Segments, *, consent_required: bool, actor: str
+        self,
+        database: Database,
+        segments: Segments,
+        *,
+        consent_required: bool,
+        actor: str,
+        languages: Sequence[str] = (),
     ) -> None:
+        """`languages` are those that there are editions in, the publication's own first."""
+        self.languages = languages
         self.database = database
         self.segments = segments
         self.consent_required = consent_required
@@ -300,7 +309,7 @@ class Planner:
         """Number everybody who is not excluded, each with the edition of their set of segments and
         of the arm that they are drawn for."""
         which = [
-            (self.segments.to_bits(reader), planned.arm, n)
+            (self.segments.to_bits(reader), planned.arm, planned.language, n)
             for n, planned in enumerate(editions, 1)
             for reader in planned.readers
         ]
@@ -309,6 +318,7 @@ class Planner:
         columns = (
             sa.column("bits", sa.BigInteger),
             sa.column("arm", sa.Text),
+            sa.column("language", sa.Text),
             sa.column("edition", sa.Integer),
         )
         chosen = sa.values(*columns, name="chosen").data(which).cte()
@@ -317,6 +327,7 @@ class Planner:
                 subscriber.c.id,
                 segment_bits(Asked(self.segments, now)).label("bits"),
                 _arm_of(options).label("arm"),
+                spoken(self.languages).label("language"),
             )
             .where(
                 ~sa.exists()
@@ -339,7 +350,11 @@ class Planner:
         ).select_from(
             people.outerjoin(
                 chosen,
-                sa.and_(chosen.c.bits == people.c.bits, chosen.c.arm == people.c.arm),
+                sa.and_(
+                    chosen.c.bits == people.c.bits,
+                    chosen.c.arm == people.c.arm,
+                    chosen.c.language == people.c.language,
+                ),
             )
         )
         names = [

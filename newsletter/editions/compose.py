@@ -292,7 +292,7 @@ def what_multiplies(signatures: Sequence[Signature]) -> str:
     """The dimension in which these signatures differ most: `the brief "x" (12 variants)`."""
     variants: dict[str, int] = {
         name: len({getattr(one, name) for one in signatures})
-        for name in ("subject", "preheader", "intro", "arm")
+        for name in ("subject", "preheader", "intro", "arm", "language")
     }
     blocks: dict[str, set[object]] = {}
     for one in signatures:

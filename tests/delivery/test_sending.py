@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email import policy
 from pathlib import Path
 
 import pytest
@@ -481,3 +482,29 @@ def test_what_belongs_to_people_is_readable_by_the_owner_alone(local: Workspace)
         if path.is_file() and "cache" not in path.parts:
             assert path.stat().st_mode & 0o077 == 0, path
     assert (local.root / "var").stat().st_mode & 0o077 == 0
+
+
+def test_each_reader_gets_the_mails_words_in_their_language(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_PUBLICATION__LANGUAGES", '["de", "fr"]')
+    people = {"de": "de", "de-AT": "de", "DE_ch": "de", "fr": "fr", "": "en", "ja": "en"}
+    file = workspace_dir / "people.csv"
+    rows = "".join(f"p{n}@example.com,{code}\n" for n, code in enumerate(people))
+    file.write_text(f"email,language\n{rows}", "utf-8")
+    says = {"de": "Sie bekommen", "fr": "Vous recevez", "en": "You get"}
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        workspace.import_people(file)
+        workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+        workspace.start(ISSUE)
+        assert workspace.audit(ISSUE)["ok"]
+    for path in (workspace_dir / "var" / "outbox" / "new").glob("*.eml"):
+        mail = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+        number = int(re.search(r"p(\d)@", mail["To"])[1])  # type: ignore[index]
+        code = list(people.values())[number]
+        assert mail["Content-Language"] == code
+        text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        assert says[code] in text
+        assert {"de": "eingetragen wurden", "fr": "ajouté à la liste", "en": "added to the list"}[
+            code
+        ] in text
