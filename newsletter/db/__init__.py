@@ -2,13 +2,14 @@
 
 from newsletter.db import schema
 from newsletter.db.backup import backup, problems, restore
-from newsletter.db.engine import HEAD, Database, Writer, insert_new
+from newsletter.db.engine import HEAD, Database, Writer, compact_json, insert_new
 
 __all__ = [
     "HEAD",
     "Database",
     "Writer",
     "backup",
+    "compact_json",
     "insert_new",
     "problems",
     "restore",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from newsletter.audience import (
 from newsletter.audience import imports as imports_module
 from newsletter.audience.columns import MOST_NOTICES
 from newsletter.db import Database
-from newsletter.db.schema import audit_log, membership, subscriber, suppression
+from newsletter.db.schema import audit_log, consent, membership, subscriber, suppression
 from newsletter.errors import InputError
 from tests.audience.people import FIELDS, NOW, add_person, everybody, segment, segments, suppress
 
@@ -543,6 +544,71 @@ def test_who_left_comes_back_only_with_a_later_proof(
         assert desk.person("a@example.com")["consent_source"] == "fair 2026"
     else:
         assert counts(result) == {"kept_out": 2}
+
+
+def test_who_comes_back_or_leaves_by_a_file_has_that_on_record(desk: Desk) -> None:
+    ids = {
+        email: add_person(desk.database, email, status=status)
+        for email, status in [
+            ("back@example.com", "unsubscribed"),
+            ("off@example.com", "subscribed"),
+            ("bounced@example.com", "subscribed"),
+            ("here@example.com", "subscribed"),
+        ]
+    }
+    result = desk.bring(
+        "email,status,consent_at,consent_source,name\n"
+        "back@example.com,,2026-11-22T00:00:00Z,fair 2026,\n"
+        "off@example.com,unsubscribed,,,\n"
+        "bounced@example.com,bounced,,,\n"
+        "here@example.com,pending,,,New Name\n"
+    )
+    assert counts(result) == {"updated": 4}
+    with desk.database.read() as connection:
+        rows = connection.execute(sa.select(consent).order_by(consent.c.subscriber_id)).all()
+    assert [(one.subscriber_id, one.given, one.method, one.source) for one in rows] == [
+        (ids["back@example.com"], True, "import", "fair 2026"),
+        (ids["off@example.com"], False, "import", "import:people.csv"),
+        (ids["bounced@example.com"], False, "import", "import:people.csv"),
+    ]
+    assert rows[0].at == datetime(2026, 11, 22, tzinfo=UTC)
+    assert desk.person("here@example.com")["status"] == "subscribed"
+
+
+def test_who_came_in_by_another_way_meanwhile_stays_as_they_are(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports_module, "CHUNK", 1)
+    monkeypatch.setattr(imports_module._PostgresqlStorage, "pieces", 1)
+    path = desk.folder / "people.csv"
+    path.write_text("email,name\na@example.com,A\nb@example.com,B\nc@example.com,C\n")
+
+    def meanwhile(done: int, _total: int, doing: str) -> None:
+        if doing == "storing" and done == 1:
+            add_person(desk.database, "b@example.com", name="By form")
+
+    with open_table(path) as table:
+        result = Importer(desk.database, SEGMENTS, FIELDS, progress=meanwhile).run(
+            table, desk.rejects, source="import:people.csv"
+        )
+    assert counts(result) == {"added": 2, "unchanged": 1}
+    assert desk.person("b@example.com")["name"] == "By form"
+
+
+def test_what_copying_takes_for_a_sign_comes_in_as_it_is(desk: Desk) -> None:
+    names = [r"\N", r"\.", r"a\tb", 'quote " and \\" more', "NULL", r"ends in \ "]
+    rows = "".join(
+        f"p{n}@example.com,{csv_cell(name)},{csv_cell(name)}\n" for n, name in enumerate(names)
+    )
+    assert counts(desk.bring(f"email,name,role\n{rows}")) == {"added": len(names)}
+    for n, name in enumerate(names):
+        person = desk.person(f"p{n}@example.com")
+        assert person["name"] == name.strip()
+        assert person["fields"]["role"] == name.strip()
+
+
+def csv_cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def test_a_mailbox_that_bounced_is_not_there_whatever_anybody_proves(desk: Desk) -> None:
