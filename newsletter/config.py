@@ -177,7 +177,9 @@ class FieldSettings(_Table):
 
     type: FieldType = "text"
     choices: list[str] = Field(default_factory=list)
-    index: bool = Field(False, description="makes rules that ask for few people quick")
+    index: bool = Field(
+        False, description="makes rules that find few people by `=`, `in` or a number quick"
+    )
 
     @model_validator(mode="after")
     def _choices(self) -> FieldSettings:
@@ -185,6 +187,8 @@ class FieldSettings(_Table):
             raise ValueError('type = "choice" needs `choices`')
         if self.choices and self.type not in ("choice", "list"):
             raise ValueError('`choices` belongs to type = "choice" or "list"')
+        if self.index and self.type in ("boolean", "list"):
+            raise ValueError(f"a {self.type} can have no index: rules find too many by it")
         return self
 
 
@@ -227,6 +231,11 @@ class TrackingSettings(_Table):
     """What is counted: `person` by reader, `none` not at all (links stay as they are)."""
 
     level: Literal["person", "none"] = "person"
+    keep_days: int = Field(
+        400,
+        ge=0,
+        description="after a mailing ended, until its events are deleted; its figures stay. 0: for ever",
+    )
 
 
 class OutboxSettings(_Table):
@@ -435,7 +444,7 @@ class Settings(BaseSettings):
     fields: dict[str, FieldSettings] = Field(default_factory=dict)
     audience: AudienceSettings = AudienceSettings()
     signup: SignupSettings = SignupSettings()  # type: ignore[call-arg]
-    tracking: TrackingSettings = TrackingSettings()
+    tracking: TrackingSettings = TrackingSettings()  # type: ignore[call-arg]
     transports: TransportSettings = TransportSettings()
     sending: SendingSettings = SendingSettings()  # type: ignore[call-arg]
     database: DatabaseSettings = DatabaseSettings()

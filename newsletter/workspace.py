@@ -30,6 +30,7 @@ from newsletter.audience import (
     add_memberships,
     count,
     find,
+    keep_indexes,
     load_segments,
     log,
     parse_address,
@@ -123,6 +124,7 @@ from newsletter.joining import Joining
 from newsletter.languages import SOURCE
 from newsletter.proofs import Proofs
 from newsletter.reports import issue_report
+from newsletter.retention import Deleted, claim_round, delete_old
 from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
@@ -467,6 +469,27 @@ class Workspace:
         return forget_files(self.root, outboxes, email, deliveries)
 
     # -- the database as a whole -----------------------------------------------------------------
+
+    def upgrade(self) -> list[str]:
+        """Bring the schema to the newest version, and indexes of fields to what the settings ask for;
+        returns the fields whose index was made or dropped."""
+        self.database.upgrade()
+        with self.database.write() as connection:
+            return keep_indexes(connection, self.settings.fields)
+
+    def delete_old(self, *, now: datetime | None = None) -> Deleted:
+        """Delete what is past its time; see `retention`. Figures of issues stay."""
+        self.load_events()
+        return delete_old(
+            self.database, self.settings, names=self.names, now=now or datetime.now(UTC)
+        )
+
+    def delete_old_daily(self, now: datetime) -> Deleted | None:
+        """The same, once a day whoever asks how often; None when it was done already."""
+        with self.database.write() as connection:
+            if not claim_round(connection, now):
+                return None
+        return self.delete_old(now=now)
 
     def check_database(self) -> list[str]:
         """What is wrong with it, each as a sentence."""

@@ -12,6 +12,7 @@ from newsletter.audience.conditions import Asked, where
 from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
 from newsletter.audience.imports import POLICIES, Importer, ImportResult
+from newsletter.audience.indexes import keep_indexes
 from newsletter.audience.people import (
     REASONS,
     Group,
@@ -85,6 +86,7 @@ __all__ = [
     "explain_rule",
     "find",
     "forget_unconfirmed",
+    "keep_indexes",
     "keep_text",
     "language_of",
     "leave",

@@ -28,6 +28,7 @@ from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, belongings
 from newsletter.audience.exports import export
 from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
+from newsletter.audience.indexes import keep_indexes
 from newsletter.audience.people import (
     address_key,
     find,
@@ -114,6 +115,9 @@ class Audience:
     ) -> ImportResult:
         """Import a table; see `Importer.run`. Refused rows go to var/imports/<name>.rejects.csv."""
         name = path.name if path else "standard-input"
+        if not dry:
+            with self.database.write() as connection:
+                keep_indexes(connection, self.settings.fields)
         importer = Importer(
             self.database,
             self.segments,

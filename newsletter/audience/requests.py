@@ -267,12 +267,12 @@ def _confirm_address(connection: sa.Connection, row: Any, now: datetime) -> Conf
 
 
 def forget_unconfirmed(connection: sa.Connection, *, before: datetime) -> int:
-    """Remove requests that nobody confirmed, and the people who are here for nothing else; returns how
-    many people."""
+    """Remove requests of before, and the people who are here for nothing but one that they never
+    confirmed; returns how many requests those were."""
     old = sa.and_(request.c.at < before, request.c.state != "done")
     keys = sa.select(request.c.address_key).where(old)
     newer = sa.select(request.c.address_key).where(request.c.at >= before)
-    gone = connection.execute(
+    connection.execute(
         subscriber.delete().where(
             subscriber.c.status == "pending",
             subscriber.c.created_at < before,
@@ -280,6 +280,7 @@ def forget_unconfirmed(connection: sa.Connection, *, before: datetime) -> int:
             subscriber.c.address_key.in_(keys),
             subscriber.c.address_key.not_in(newer),
         )
-    ).rowcount
+    )
+    unconfirmed = connection.scalar(sa.select(sa.func.count()).where(old)) or 0
     connection.execute(request.delete().where(request.c.at < before))
-    return gone
+    return unconfirmed

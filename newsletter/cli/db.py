@@ -1,4 +1,4 @@
-"""newsletter db: upgrade, check, backup, restore."""
+"""newsletter db: upgrade, check, backup, restore, retention."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from newsletter.cli.show import confirm, err, number, out, size, with_workspace
+from newsletter.cli.show import (
+    confirm,
+    err,
+    json_option,
+    number,
+    out,
+    print_json,
+    size,
+    with_workspace,
+)
 from newsletter.workspace import Workspace
 
 
@@ -22,8 +31,31 @@ def upgrade(workspace: Workspace) -> None:
 
     Example: newsletter db upgrade
     """
-    workspace.database.upgrade()
+    for field in workspace.upgrade():
+        out.print(f"the index of the field {field} is as newsletter.toml says")
     out.print("the database is up to date")
+
+
+@db.command()
+@json_option
+@with_workspace
+def retention(workspace: Workspace, as_json: bool) -> None:
+    """Delete what is past its time: events, requests that nobody confirmed, suppressions.
+
+    `newsletter serve` does it once a day. How long events are kept is `keep_days` under [tracking]; the
+    figures of issues stay.
+
+    Example: newsletter db retention
+    """
+    deleted = workspace.delete_old()
+    if as_json:
+        print_json(deleted.as_dict())
+        return
+    out.print(
+        f"deleted: {number(deleted.events)} events, "
+        f"{number(deleted.requests)} requests that nobody confirmed, "
+        f"{number(deleted.suppressions)} suppressions that had expired"
+    )
 
 
 @db.command()

@@ -317,6 +317,14 @@ event = sa.Table(
     sqlite_with_rowid=False,
 )
 
+kept_report = sa.Table(  # the figures of issues whose events were deleted
+    "kept_report",
+    metadata,
+    _column("issue", sa.Text, primary_key=True),
+    _column("figures", Json),
+    _column("kept_at", UTCTime),
+)
+
 archive = sa.Table(  # public pages of issues, as they were when planned
     "archive",
     metadata,

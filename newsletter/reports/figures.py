@@ -19,6 +19,7 @@ from newsletter.db.schema import (
     edition,
     edition_action,
     event,
+    kept_report,
     link,
     mailing_edition,
 )
@@ -37,8 +38,29 @@ def issue_report(
     Raises NotFoundError when nothing of the issue was planned.
     """
     with database.read() as connection:
+        if (kept := _kept(connection, issue)) is not None:
+            return kept
         rows = mailings_of(connection, issue)
         return _Report(connection, issue, rows, names, zone).build()
+
+
+def keep_report(
+    database: Database, issue: str, *, names: Mapping[str, str], zone: ZoneInfo, now: datetime
+) -> None:
+    """Keep the figures of an issue as they are, so that its events may go. The first time counts: what
+    comes back later is in no figure."""
+    figures = issue_report(database, issue, names=names, zone=zone)
+    with database.write() as connection:
+        if _kept(connection, issue) is None:
+            values = {"issue": issue, "figures": figures, "kept_at": now}
+            connection.execute(kept_report.insert(), values)
+
+
+def _kept(connection: sa.Connection, issue: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = connection.scalar(
+        sa.select(kept_report.c.figures).where(kept_report.c.issue == issue)
+    )
+    return found
 
 
 class _Report:

@@ -1,4 +1,5 @@
-"""Sends that are due, started by the clock: each a process of its own, so that pages never wait."""
+"""What is due by the clock: sends, each a process of its own, so that pages never wait; and once a day
+the deletion of what is past its time."""
 
 from __future__ import annotations
 
@@ -80,6 +81,9 @@ class Clock:
             _, not_before = self._failures.get(issue, (0, 0.0))
             if issue not in self._sending and time.monotonic() >= not_before:
                 self._send(issue)
+
+        if (deleted := self.workspace.delete_old_daily(datetime.now(UTC))) is not None:
+            log.info("past its time and deleted: %s", deleted)
 
     def _send(self, issue: str) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)

@@ -77,6 +77,13 @@ def upgrade() -> None:
         sa.Column("updated_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("columns", name="pk_column_map"),
     )
+    op.create_table(
+        "kept_report",
+        sa.Column("issue", sa.Text(), nullable=False),
+        sa.Column("figures", JSON, nullable=False),
+        sa.Column("kept_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("issue", name="pk_kept_report"),
+    )
     op.add_column("event", sa.Column("subscriber_id", ID, nullable=False, server_default="0"))
     op.execute(
         "UPDATE event SET subscriber_id = coalesce((SELECT subscriber_id FROM delivery "
