@@ -19,7 +19,7 @@ LOCALE = ROOT / "newsletter" / "locale"
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2")]
 _OPTIONS = {"**.j2": {"trimmed": "true"}}
 #: What no template names: the labels that a publication may leave as they are, and patterns of dates.
-_MORE = ("Our take", "Why it matters", "Do this week", "EEE d MMM", "d MMMM y")
+_MORE = ("Our take", "Why it matters", "Do this week", "EEE d MMM", "d MMMM y", ":")
 
 
 def template() -> Catalog:

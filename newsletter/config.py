@@ -33,9 +33,11 @@ from pydantic_settings import (
 )
 
 from newsletter.errors import ConfigError
+from newsletter.languages import spoken
 from newsletter.text import did_you_mean, tidy
 
 FILE = "newsletter.toml"
+CATALOGS = Path("templates/locale")  #: a workspace's own words
 ENV_PREFIX = "NEWSLETTER_"
 TRANSPORT_PLUGINS = "newsletter.transports"  #: entry points of ways out that others wrote
 _ENV_OF_COMMAND_LINE = {"NEWSLETTER_WORKSPACE"}
@@ -505,7 +507,7 @@ def load(root: Path) -> Settings:
         raise ConfigError(f"is not valid TOML: {error}", file=str(path), line=line) from None
     _refuse_unknown_environment(os.environ)
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error, text, path) from None
     except SettingsError as error:
@@ -513,6 +515,15 @@ def load(root: Path) -> Settings:
             f"an environment variable can't be read: {tidy(str(error))}. "
             'Write lists and tables as JSON, e.g. ["one", "two"]'
         ) from None
+    for code in settings.publication.languages:
+        if not spoken(code, root / CATALOGS):
+            raise ConfigError(
+                f'"publication.languages": there are no words of the language "{code}"; put them into '
+                f"{CATALOGS.as_posix()}/{code}.po, as docs/languages.md says, or leave it out",
+                file=str(path),
+                line=find_line(text, ["publication", "languages"]),
+            )
+    return settings
 
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:

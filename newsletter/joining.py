@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from newsletter.audience import (
     Address,
     AddressError,
@@ -24,9 +26,11 @@ from newsletter.audience import (
     Segments,
     ask,
     confirm,
+    holds,
     keep_text,
     language_of,
     mailed,
+    may_be_taken_back,
     of_mail,
     parse_address,
     replies,
@@ -48,7 +52,7 @@ CONSENT = "consent.txt.j2"
 class Asked:
     """What a mail asks to confirm."""
 
-    kind: str  #: sign-up | address
+    kind: str  #: sign-up | address | moved
     address: str
     language: str
     done: bool
@@ -107,7 +111,7 @@ class Joining:
     ) -> None:
         """Write down that somebody wants in. Raises InputError for what is no address, or a value that
         nobody could have chosen; says nothing about who is subscribed."""
-        address = self._address(email)
+        address = self.checked(email)
         choosable = [one.key for one in self.segments if one.choosable]
         known = self.settings.audience.topics
         text = self.consent_text(language)
@@ -130,7 +134,7 @@ class Joining:
 
     def move(self, person: int, email: str, *, language: str) -> None:
         """Write down that a reader wants their mail at another address. Raises InputError."""
-        address = self._address(email)
+        address = self.checked(email)
         if self.blocked(address.domain):
             return
         asked = Ask("address", address, "page", language=language, person=person)
@@ -138,7 +142,8 @@ class Joining:
             ask(connection, asked, datetime.now(UTC))
 
     @staticmethod
-    def _address(email: str) -> Address:
+    def checked(email: str) -> Address:
+        """Raises InputError for what is no address."""
         try:
             return parse_address(email)
         except AddressError as error:
@@ -208,13 +213,18 @@ class Joining:
     # -- confirming ------------------------------------------------------------------------------
 
     def asked(self, mailing: int, n: int) -> Asked | None:
-        """What a mail asks to confirm; None when there is nothing any more."""
+        """What a mail asks to confirm; None when there is nothing any more, or what was confirmed does
+        not hold any more."""
         days = timedelta(days=self.settings.signup.confirm_days)
         with self.database.read() as connection:
             row = of_mail(connection, mailing, n)
-        if row is None or datetime.now(UTC) - row.at > days:
-            return None
-        return Asked(row.kind, row.address, row.language, row.state == "done")
+            if row is None or datetime.now(UTC) - row.at > days:
+                return None
+            done = row.state == "done"
+            if row.state not in ("mailed", "done") or (done and not holds(connection, row)):
+                return None
+        kind = "moved" if row.method == "moved" else row.kind
+        return Asked(kind, row.address, row.language, done)
 
     def confirm(self, mailing: int, n: int) -> Confirmed | None:
         """Do what a mail asked to confirm; whoever signed up gets a welcome. None when there is nothing
@@ -222,9 +232,24 @@ class Joining:
         days = self.settings.signup.confirm_days
         with self.database.write() as connection:
             done = confirm(connection, self.erased, mailing, n, now=datetime.now(UTC), days=days)
+            if done is not None and done.old is not None:
+                self._tell_the_old_address(connection, done, done.old)
         if done is not None and done.anew and done.kind == "sign-up":
             self._welcome(done.person)
         return done
+
+    def _tell_the_old_address(self, connection: sa.Connection, moved: Confirmed, old: int) -> None:
+        """A mail to the address that somebody had before; it leaves with the next answers."""
+        speaks = self.language(language_of(connection, moved.person))
+        edition = self._service("moved", speaks)
+        mailing, (n,) = plan_service(
+            connection,
+            "moved",
+            self.settings.transports.default,
+            [(old, speaks)],
+            {speaks: edition},
+        )
+        may_be_taken_back(connection, moved, mailing, n, datetime.now(UTC))
 
     def _welcome(self, person: int) -> None:
         """A mail with the latest issue; it leaves with the next answers."""

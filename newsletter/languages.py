@@ -7,6 +7,7 @@ once a process. What is not translated stays English, the language of the source
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -57,11 +58,17 @@ class Language:
 
     def day(self, value: date) -> str:
         """A day of these weeks: `Fri 27 Nov`."""
-        return format_date(value, self.gettext("EEE d MMM"), self.locale)
+        return self._first(value, format_date(value, self.gettext("EEE d MMM"), self.locale))
 
     def long_date(self, value: date) -> str:
         """`24 November 2026`"""
-        return format_date(value, self.gettext("d MMMM y"), self.locale)
+        return self._first(value, format_date(value, self.gettext("d MMMM y"), self.locale))
+
+    def _first(self, value: date, text: str) -> str:
+        """French says the first of a month as an ordinal, which no pattern of CLDR's can."""
+        if value.day == 1 and self.locale.language == "fr":
+            return re.sub(r"\b1\b", "1er", text, count=1)
+        return text
 
     def spelled(self, number: int) -> str:
         """A small number as a word in English, as figures elsewhere: one's gender has too many forms."""
@@ -87,6 +94,15 @@ def language(code: str, own: Path | None = None) -> Language:
                 found.add_fallback(catalog)
                 catalog = found
     return Language(code, locale, catalog)
+
+
+def spoken(code: str, own: Path | None = None) -> bool:
+    """Whether there are words of this language: English ones, or a catalog."""
+    base = code.split("-", maxsplit=1)[0].lower()
+    if base == SOURCE:
+        return True
+    names = (f"{base}.po", f"{code}.po")
+    return any((folder / name).exists() for folder in (OURS, own) if folder for name in names)
 
 
 def _read(path: Path) -> GNUTranslations:

@@ -48,7 +48,7 @@ from newsletter.briefs import (
     read_text,
 )
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
-from newsletter.db import Database, backup, problems, restore
+from newsletter.db import PATIENCE, Database, backup, problems, restore
 from newsletter.db.schema import edition, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
@@ -151,6 +151,9 @@ class Workspace:
         """`actor` is who acts, for the audit log: the name of the system's user if None."""
         self.root = Path(root).resolve()
         self.actor = actor or _user()
+        self.patience = (
+            PATIENCE  #: seconds that a change waits for another one; set it before the first
+        )
         self._spoken: tuple[int, dict[int, str]] = (0, {})
 
     def __enter__(self) -> Workspace:
@@ -173,7 +176,7 @@ class Workspace:
 
     @cached_property
     def database(self) -> Database:
-        return Database(self.settings.database.url, self.root)
+        return Database(self.settings.database.url, self.root, patience=self.patience)
 
     @cached_property
     def segments(self) -> Segments:
@@ -681,16 +684,21 @@ class Workspace:
             **values,
         )
 
-    def latest_edition(self, segment: str) -> Edition | None:
+    def latest_edition(self, segment: str, language: str) -> Edition | None:
         """The latest published issue as readers in just this segment get it; None without one."""
         issues = self.lookup.issues(self.settings.publication.base_url)
         try:
             composer = self.composer(self.issue(issues[0].id))
-            made = self.renderer.edition(composer, (segment,), composer.signature((segment,)))
+            signature = composer.signature((segment,), language=language)
+            made = self.renderer.edition(composer, (segment,), signature)
         except (NewsletterError, IndexError):
             return None
-        with self.database.write() as connection:
-            store_editions(connection, [made], datetime.now(UTC))  # its links lead somewhere
+        with self.database.read() as connection:
+            known = sa.exists().where(edition.c.id == made.id)
+            stored = connection.scalar(sa.select(known))
+        if not stored:  # its links lead somewhere
+            with self.database.write() as connection:
+                store_editions(connection, [made], datetime.now(UTC))
         return made
 
     # -- sending ---------------------------------------------------------------------------------

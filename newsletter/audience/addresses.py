@@ -56,6 +56,8 @@ def address_parts(text: str) -> tuple[str, str, str]:
 def _parse_unusual(text: str) -> Address:
     if not text:
         raise AddressError("the address is empty")
+    if "\ufffd" in text:
+        raise AddressError("the address holds a character that could not be read")
     if any(ord(char) < 32 or ord(char) == 127 for char in text):
         raise AddressError("the address holds a line break or a control character")
     validate, refusal = _validator()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -68,6 +68,7 @@ class Choices:
     language: str = ""
 
 
+LONGEST_PAUSE = timedelta(days=367)
 _AS_FOUND = How()
 _AS_WRITTEN = Options()
 
@@ -402,15 +403,23 @@ class Audience:
             "frequency": _one_of("frequency", choices.frequency, FREQUENCIES),
             "topics": None if choices.topics is None else list(choices.topics),
             "language": language,
-            "paused_until": day(choices.paused_until, publication.zone)
-            if choices.paused_until
-            else None,
+            "paused_until": self.pause_until(choices.paused_until),
         }
         with self.database.write() as connection:
             before = self._chosen(connection, person)
             values["language"] = language or before.language
             set_values(connection, person, values, {}, actor="reader")
         return before
+
+    def pause_until(self, text: str) -> datetime | None:
+        """The end of a pause from a day as text; None without one. Raises InputError for a day that is
+        none, past, or far away."""
+        if not text:
+            return None
+        until = day(text, self.settings.publication.zone)
+        if not timedelta() < until - datetime.now(UTC) < LONGEST_PAUSE:
+            raise InputError("a pause ends tomorrow or later, and within a year")
+        return until
 
     def _chosen(self, connection: sa.Connection, person: int) -> Choices:
         row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
@@ -434,7 +443,9 @@ class Audience:
             )
             connection.execute(
                 consent.update()
-                .where(consent.c.id == last, consent.c.given.is_(sa.false()))
+                .where(
+                    consent.c.id == last, consent.c.given.is_(sa.false()), consent.c.reason == ""
+                )
                 .values(reason=tidy(reason)[:600])
             )
 

@@ -69,7 +69,7 @@ def why_not_service(
         .where(suppression.c.address_key == subscriber.c.address_key)
         .where(suppression_holds(now))
     )
-    if kind in ("opt-in", "address"):
+    if kind in ("opt-in", "address", "moved"):
         gone, spam = (suppression.c.reason == reason for reason in ("bounce", "complaint"))
         suppressed = suppressed.where(sa.or_(gone, spam))  # no IN: it has no place in `Prepared`
         return sa.case((suppressed, "suppressed"), else_=sa.null())

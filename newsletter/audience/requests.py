@@ -6,6 +6,7 @@ who is subscribed, not even from how long it takes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,16 +14,18 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from newsletter.audience.addresses import Address
+from newsletter.audience.addresses import Address, parse_address
 from newsletter.audience.changes import agree
 from newsletter.audience.erased import Erased
-from newsletter.audience.people import log, subscriber_of, suppression_holds
-from newsletter.db.schema import request, subscriber, suppression
+from newsletter.audience.people import log, suppression_holds
+from newsletter.db.schema import consent, delivery, request, subscriber, suppression
 
 #: How a request is answered by mail.
 Answer = Literal["opt-in", "known", "address"]
 #: Reasons for suppression that a person's own, confirmed wish lifts.
 LIFTED = ("manual", "erased")
+#: For so long a mailbox that refused is not asked again, whoever types it in.
+NOT_AGAIN = timedelta(days=180)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Ask:
 
     kind: Literal["sign-up", "address"]
     address: Address
-    method: str  #: form | json | page
+    method: str  #: form | json | page; moved: their mail was moved away, and they may take it back
     source: str = ""  #: which page
     name: str = ""
     language: str = ""
@@ -55,15 +58,16 @@ class Reply:
 class Confirmed:
     """What a confirmation led to."""
 
-    kind: str
+    kind: str  #: sign-up | address | moved
     person: int
     anew: bool  #: false when it had been confirmed before
     refused: str = ""  #: why it could not be done after all
+    old: int | None = None  #: who stands for the address that a person had before
 
 
-def ask(connection: sa.Connection, asked: Ask, now: datetime) -> None:
-    """Write a request down."""
-    connection.execute(
+def ask(connection: sa.Connection, asked: Ask, now: datetime) -> int:
+    """Write a request down; returns its number."""
+    made = connection.execute(
         request.insert(),
         {
             "kind": asked.kind,
@@ -81,6 +85,8 @@ def ask(connection: sa.Connection, asked: Ask, now: datetime) -> None:
             "subscriber_id": asked.person,
         },
     )
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
 
 
 def replies(
@@ -114,16 +120,31 @@ def replies(
 
 
 def _too_many(connection: sa.Connection, row: Any, now: datetime, most: int) -> bool:
-    number = connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(request)
-        .where(
-            request.c.address_key == row.address_key,
-            request.c.state.in_(("mailed", "done")),
-            request.c.at > now - timedelta(days=1),
+    """So many mails a day and twice as many a week go to one mailbox, and none to one that refused."""
+    asked = connection.execute(
+        sa.select(request.c.state, request.c.at).where(
+            _same_mailbox(row.address_key),
+            request.c.state.in_(("mailed", "done", "refused")),
+            request.c.at > now - NOT_AGAIN,
         )
+    ).all()
+    sent = [one.at for one in asked]
+    return (
+        any(one.state == "refused" for one in asked)
+        or sum(at > now - timedelta(days=1) for at in sent) >= most
+        or sum(at > now - timedelta(days=7) for at in sent) >= 2 * most
     )
-    return (number or 0) >= most
+
+
+def _same_mailbox(key: str) -> sa.ColumnElement[bool]:
+    """Requests for an address, and for those that differ from it only behind a plus sign."""
+    local, _, domain = key.rpartition("@")
+    base = local.partition("+")[0]
+    escaped = re.sub(r"([\\%_])", r"\\\1", base)
+    return sa.or_(
+        request.c.address_key.in_((key, f"{base}@{domain}")),
+        request.c.address_key.like(f"{escaped}+%@{domain}", escape="\\"),
+    )
 
 
 def _kept_out(connection: sa.Connection, row: Any, now: datetime) -> bool:
@@ -151,26 +172,28 @@ def _reply(connection: sa.Connection, row: Any, now: datetime) -> Reply | None:
     if row.kind == "address":
         if person is not None and person.status == "subscribed":
             return None  # it is somebody's already, perhaps their own
-        number = person.id if person else _pending(connection, row, now)
+        number = person.id if person else _pending(connection, row.address, row.language, now)
         return Reply(row.id, "address", number, row.language)
     if person is None:
-        return Reply(row.id, "opt-in", _pending(connection, row, now), row.language)
+        number = _pending(connection, row.address, row.language, now)
+        return Reply(row.id, "opt-in", number, row.language)
     if person.status == "subscribed":
         return Reply(row.id, "known", person.id, person.language or row.language)
     return Reply(row.id, "opt-in", person.id, row.language)
 
 
-def _pending(connection: sa.Connection, row: Any, now: datetime) -> int:
-    """Somebody who has not confirmed yet: no more than the mail needs."""
+def _pending(connection: sa.Connection, address: str, language: str, now: datetime) -> int:
+    """Somebody who has not confirmed: no more than a mail to them needs."""
+    parsed = parse_address(address)
     result = connection.execute(
         subscriber.insert(),
         {
-            "address": row.address,
-            "address_key": row.address_key,
-            "domain": row.address_key.rpartition("@")[2],
+            "address": parsed.mailbox,
+            "address_key": parsed.key,
+            "domain": parsed.domain,
             "name": "",
             "status": "pending",
-            "language": row.language,
+            "language": language,
             "fields": {},
             "created_at": now,
             "updated_at": now,
@@ -198,6 +221,47 @@ def of_mail(connection: sa.Connection, mailing: int, n: int) -> Any:
     ).first()
 
 
+def holds(connection: sa.Connection, row: Any) -> bool:
+    """Whether what a request asked for, and what was confirmed, is still so."""
+    if row.kind == "address":
+        whose = subscriber.c.id == row.subscriber_id
+        key = connection.scalar(sa.select(subscriber.c.address_key).where(whose))
+        return bool(key == row.address_key)
+    whose = subscriber.c.address_key == row.address_key
+    return bool(connection.scalar(sa.select(subscriber.c.status).where(whose)) == "subscribed")
+
+
+def refuse(connection: sa.Connection, mailing: int, n: int) -> None:
+    """The owner of the mailbox said no to what this mail asked, if it asked anything."""
+    connection.execute(
+        request.update()
+        .where(request.c.mailing == mailing, request.c.delivery == n, request.c.state == "mailed")
+        .values(state="refused")
+    )
+
+
+def take_back_refusal(connection: sa.Connection, mailing: int, n: int) -> bool:
+    """Let a refused request be open as before; whether this mail asked for anything that is not done.
+    Nobody is subscribed by that who was not."""
+    row = of_mail(connection, mailing, n)
+    if row is None or row.state not in ("mailed", "refused"):
+        return False
+    connection.execute(request.update().where(request.c.id == row.id).values(state="mailed"))
+    agreed = sa.exists().where(consent.c.subscriber_id == subscriber.c.id, consent.c.given)
+    connection.execute(
+        subscriber.update()
+        .where(
+            subscriber.c.address_key == row.address_key,
+            subscriber.c.status == "unsubscribed",
+            subscriber.c.consent_at.is_(None),
+            subscriber.c.consent_source == "",
+            ~agreed,
+        )
+        .values(status="pending")
+    )
+    return True
+
+
 def confirm(
     connection: sa.Connection, erased: Erased, mailing: int, n: int, *, now: datetime, days: int
 ) -> Confirmed | None:
@@ -207,53 +271,75 @@ def confirm(
     if row is None or row.state not in ("mailed", "done") or now - row.at > timedelta(days=days):
         return None
     if row.kind == "address":
-        return _confirm_address(connection, row, now)
-    person = subscriber_of(connection, row.address_key)
+        return _confirm_address(connection, erased, row, now)
+    person = connection.execute(
+        sa.select(subscriber.c.id, subscriber.c.status, subscriber.c.name).where(
+            subscriber.c.address_key == row.address_key
+        )
+    ).first()
     if person is None:
         return None
-    if row.state == "done":
-        return Confirmed("sign-up", person, anew=False)
-    for key in (row.address_key, erased.hashed(row.address_key)):
-        connection.execute(
-            suppression.delete().where(
-                suppression.c.address_key == key, suppression.c.reason.in_(LIFTED)
-            )
-        )
-    given = {"name": row.name, "language": row.language, "lens": row.lens, "topics": row.topics}
+    # one press answers every mail that asked
+    same = request.c.address_key == row.address_key
+    asked = sa.and_(same, request.c.kind == "sign-up", request.c.state.in_(("new", "mailed")))
+    connection.execute(request.update().where(asked).values(state="done"))
+    if row.state == "done" or person.status == "subscribed":
+        return Confirmed("sign-up", person.id, anew=False)
+    _lift(connection, erased, row.address_key)
+    given = {"language": row.language, "lens": row.lens, "topics": row.topics}
+    if not person.name:  # or whoever types an address in could rename its owner
+        given["name"] = row.name
     values = {name: value for name, value in given.items() if value not in ("", None)}
     if values:
-        connection.execute(subscriber.update().where(subscriber.c.id == person).values(**values))
+        connection.execute(subscriber.update().where(subscriber.c.id == person.id).values(**values))
     agree(
         connection,
-        person,
+        person.id,
         method="double-opt-in",
         source=row.source or row.method,
         text=row.text,
         now=now,
     )
-    connection.execute(request.update().where(request.c.id == row.id).values(state="done"))
-    log(connection, "reader", "confirm", str(person), {"method": row.method})
-    return Confirmed("sign-up", person, anew=True)
+    log(connection, "reader", "confirm", str(person.id), {"method": row.method})
+    return Confirmed("sign-up", person.id, anew=True)
 
 
-def _confirm_address(connection: sa.Connection, row: Any, now: datetime) -> Confirmed | None:
-    person: int = row.subscriber_id
-    if connection.scalar(sa.select(subscriber.c.id).where(subscriber.c.id == person)) is None:
+def _lift(connection: sa.Connection, erased: Erased, key: str) -> None:
+    """Who asks for mail themselves, and confirms it, is no longer kept out for having left."""
+    keys = (key, erased.hashed(key))
+    connection.execute(
+        suppression.delete().where(
+            suppression.c.address_key.in_(keys), suppression.c.reason.in_(LIFTED)
+        )
+    )
+
+
+def _confirm_address(
+    connection: sa.Connection, erased: Erased, row: Any, now: datetime
+) -> Confirmed | None:
+    person = connection.execute(
+        sa.select(subscriber.c.id, subscriber.c.address, subscriber.c.language).where(
+            subscriber.c.id == row.subscriber_id
+        )
+    ).first()
+    if person is None:
         return None
+    kind = "moved" if row.method == "moved" else "address"
     if row.state == "done":
-        return Confirmed("address", person, anew=False)
+        return Confirmed(kind, person.id, anew=False)
     there = connection.execute(
         sa.select(subscriber.c.id, subscriber.c.status).where(
             subscriber.c.address_key == row.address_key
         )
     ).first()
     if there is not None and there.status == "subscribed":
-        return Confirmed("address", person, anew=False, refused="subscribed")
+        return Confirmed(kind, person.id, anew=False, refused="subscribed")
     if there is not None:
-        connection.execute(subscriber.delete().where(subscriber.c.id == there.id))
+        _join(connection, there.id, person.id, row)
+    _lift(connection, erased, row.address_key)
     connection.execute(
         subscriber.update()
-        .where(subscriber.c.id == person)
+        .where(subscriber.c.id == person.id)
         .values(
             address=row.address,
             address_key=row.address_key,
@@ -262,16 +348,53 @@ def _confirm_address(connection: sa.Connection, row: Any, now: datetime) -> Conf
         )
     )
     connection.execute(request.update().where(request.c.id == row.id).values(state="done"))
-    log(connection, "reader", "address", str(person), {})
-    return Confirmed("address", person, anew=True)
+    log(connection, "reader", "address", str(person.id), {})
+    # the mailbox that loses the mail is told, and can take it back; who takes back starts no new round
+    old = None
+    if kind == "address":
+        old = _pending(connection, person.address, person.language, now)
+    return Confirmed(kind, person.id, anew=True, old=old)
+
+
+def _join(connection: sa.Connection, other: int, person: int, row: Any) -> None:
+    """The person who stood for the new address until now goes; what they agreed to and withdrew, and the
+    mail that asked, are the reader's who moves there."""
+    connection.execute(
+        consent.update().where(consent.c.subscriber_id == other).values(subscriber_id=person)
+    )
+    mails = sa.and_(
+        delivery.c.mailing == row.mailing, delivery.c.subscriber_id.in_((other, person))
+    )
+    if len(connection.execute(sa.select(delivery.c.n).where(mails)).all()) == 1:
+        connection.execute(
+            delivery.update()
+            .where(delivery.c.mailing == row.mailing, delivery.c.n == row.delivery)
+            .values(subscriber_id=person)
+        )
+    connection.execute(subscriber.delete().where(subscriber.c.id == other))
+
+
+def may_be_taken_back(
+    connection: sa.Connection, moved: Confirmed, mailing: int, n: int, now: datetime
+) -> None:
+    """Write down that the mail (mailing, n) to a reader's former address brings their mail back to it."""
+    address = connection.scalar(sa.select(subscriber.c.address).where(subscriber.c.id == moved.old))
+    asked = Ask("address", parse_address(str(address)), "moved", person=moved.person)
+    number = ask(connection, asked, now)
+    reply = Reply(number, "address", moved.person, "")
+    mailed(connection, mailing, [(reply, n)])
 
 
 def forget_unconfirmed(connection: sa.Connection, *, before: datetime) -> int:
     """Remove requests of before, and the people who are here for nothing but one that they never
     confirmed; returns how many requests those were."""
-    old = sa.and_(request.c.at < before, request.c.state != "done")
+    over = sa.or_(
+        sa.and_(request.c.at < before, request.c.state != "refused"),
+        request.c.at < before - NOT_AGAIN,
+    )
+    old = sa.and_(over, request.c.state != "done")
     keys = sa.select(request.c.address_key).where(old)
-    newer = sa.select(request.c.address_key).where(request.c.at >= before)
+    newer = sa.select(request.c.address_key).where(~over)
     connection.execute(
         subscriber.delete().where(
             subscriber.c.status == "pending",
@@ -282,5 +405,5 @@ def forget_unconfirmed(connection: sa.Connection, *, before: datetime) -> int:
         )
     )
     unconfirmed = connection.scalar(sa.select(sa.func.count()).where(old)) or 0
-    connection.execute(request.delete().where(request.c.at < before))
+    connection.execute(request.delete().where(over))
     return unconfirmed

@@ -116,6 +116,9 @@ def _listed(
 def day(text: str, zone: ZoneInfo) -> datetime:
     """The first moment of a day in the publication's zone. Raises InputError."""
     try:
-        return datetime.combine(date.fromisoformat(text), time(), zone)
+        found = date.fromisoformat(text)
     except ValueError:
-        raise InputError(f'"{text}" is no date; write it as 2026-12-24') from None
+        found = date.min
+    if not 2000 <= found.year <= 2200:
+        raise InputError(f'"{text}" is no date; write it as 2026-12-24')
+    return datetime.combine(found, time(), zone)

@@ -2,10 +2,11 @@
 
 from newsletter.db import schema
 from newsletter.db.backup import backup, problems, restore
-from newsletter.db.engine import HEAD, Database, Writer, compact_json, insert_new
+from newsletter.db.engine import HEAD, PATIENCE, Database, Writer, compact_json, insert_new
 
 __all__ = [
     "HEAD",
+    "PATIENCE",
     "Database",
     "Writer",
     "backup",

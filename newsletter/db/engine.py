@@ -19,7 +19,7 @@ from newsletter.errors import ConfigError, RefusedError
 
 HEAD = "0003"  #: the newest migration; a test holds it to the scripts
 _CHECKPOINT = 4000  # pages: a send changes the same ones again and again
-_BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another one
+PATIENCE = 30.0  #: seconds that a writer waits for another one
 
 
 def compact_json(value: Any) -> str:
@@ -31,8 +31,9 @@ def compact_json(value: Any) -> str:
 class Database:
     """Connections to one database, and whether its schema is the one this code knows."""
 
-    def __init__(self, url: str, root: Path) -> None:
-        """`root` is the workspace; a relative SQLite path counts from there. Connects lazily."""
+    def __init__(self, url: str, root: Path, *, patience: float = PATIENCE) -> None:
+        """`root` is the workspace; a relative SQLite path counts from there. `patience` is how many
+        seconds a writer waits for another one on SQLite. Connects lazily."""
         try:
             parsed = make_url(url)
         except sa.exc.ArgumentError as error:
@@ -43,7 +44,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # people are in it
             parsed = parsed.set(database=str(path))
         self.engine = (
-            _sqlite_engine(parsed)
+            _sqlite_engine(parsed, patience)
             if self.sqlite
             else sa.create_engine(
                 parsed,
@@ -209,10 +210,10 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, patience: float) -> sa.Engine:
     engine = sa.create_engine(
         url,
-        connect_args={"timeout": _BUSY_TIMEOUT / 1000},
+        connect_args={"timeout": patience},
         hide_parameters=True,
         json_serializer=compact_json,
     )
@@ -226,7 +227,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         # SQLite's own knows A to Z only, PostgreSQL's every letter.
         connection.create_function("lower", 1, _lower, deterministic=True)
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
+        cursor.execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a committed claim survives a power cut
         cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")

@@ -139,7 +139,7 @@ request = sa.Table(  # what somebody asked for and has to confirm by mail
     metadata,
     _column("id", Id, primary_key=True, autoincrement=True),
     _column("kind", sa.Text),  # sign-up | address
-    _column("state", sa.Text),  # new | mailed | done | dropped
+    _column("state", sa.Text),  # new | mailed | done | dropped | refused
     _column("at", UTCTime),
     _column("address", sa.Text),
     _column("address_key", sa.Text, index=True),
@@ -147,7 +147,7 @@ request = sa.Table(  # what somebody asked for and has to confirm by mail
     _column("language", sa.Text, server_default=""),
     _column("lens", sa.Text, server_default=""),
     _column("topics", Json, nullable=True),
-    _column("method", sa.Text, server_default=""),  # form | json
+    _column("method", sa.Text, server_default=""),  # form | json | page | moved
     _column("source", sa.Text, server_default=""),  # which page
     _column("text", sa.Text, nullable=True),  # consent_text.hash
     _column("subscriber_id", Id, nullable=True, index=True),  # whose address is to change

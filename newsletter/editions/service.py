@@ -26,7 +26,7 @@ from newsletter.editions.render import (
 from newsletter.editions.slots import Context, marker
 from newsletter.editions.view import ServiceView
 
-ServiceKind = Literal["opt-in", "known", "address", "welcome"]
+ServiceKind = Literal["opt-in", "known", "address", "moved", "welcome"]
 SERVICE_KINDS: tuple[ServiceKind, ...] = get_args(ServiceKind)
 MAIL = "service.mjml.j2"
 TEXT = "service.txt.j2"
@@ -35,6 +35,7 @@ SUBJECT = "service.subject.txt.j2"
 _BUTTONS: dict[str, tuple[str, str]] = {
     "opt-in": ("confirm", "confirm"),
     "address": ("confirm", "confirm"),
+    "moved": ("confirm", "confirm"),
     "known": ("p", "manage"),
     "welcome": ("issues", ""),
 }
@@ -77,7 +78,7 @@ def service_edition(
     def view(context: Context) -> ServiceView:
         path, slot = _BUTTONS[kind]
         url = f"{base}/{path}/" + (marker(nonce, slot, context) if slot else "")
-        known = kind not in ("opt-in", "address")
+        known = kind in ("known", "welcome")
         own = marker(nonce, "manage", context) if known else None
         return ServiceView(
             kind,

@@ -81,6 +81,8 @@ class Templates:
             para=_paragraph,
             day=lambda value: _language.get().day(value),
             longdate=lambda value: _language.get().long_date(value),
+            colon=lambda text: text + _language.get().gettext(":"),
+            stop=lambda text: text if text.endswith((".", "!", "?")) else text + ".",
             spelled=lambda number: _language.get().spelled(number),
         )
 

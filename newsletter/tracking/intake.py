@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import come_back, leave, log
+from newsletter.audience import come_back, leave, log, refuse, take_back_refusal
 from newsletter.db import Database, insert_new
 from newsletter.db.schema import delivery, event
 from newsletter.tracking.spool import RawEvent, Spool
 from newsletter.tracking.verdicts import Verdict, judge
-
-_CHANGES: Mapping[str, Callable[..., list[int]]] = {
-    "unsubscribe": leave,
-    "resubscribe": come_back,
-}
 
 
 def load_spool(database: Database, spool: Spool) -> int:
@@ -55,10 +51,14 @@ def _load(connection: sa.Connection, judged: Sequence[tuple[RawEvent, Verdict, s
         return 0
     fresh = {(row.mailing, row.n) for row in insert_new(connection, event, rows, "mailing", "n")}
     for one, _, _ in judged:
-        change = _CHANGES.get(one.kind)
-        if change and (one.mailing, one.n) in fresh:
+        if one.kind in ("unsubscribe", "resubscribe") and (one.mailing, one.n) in fresh:
             person = people[one.mailing, one.delivery]
-            change(connection, [person], method="mail", source=f"mailing {one.mailing}")
+            said: dict[str, Any] = {"method": "mail", "source": f"mailing {one.mailing}"}
+            if one.kind == "unsubscribe":
+                refuse(connection, one.mailing, one.delivery)
+                leave(connection, [person], **said)
+            elif not take_back_refusal(connection, one.mailing, one.delivery):
+                come_back(connection, [person], **said)
             log(connection, "reader", one.kind, str(person), {"mailing": one.mailing})
     return len(fresh)
 

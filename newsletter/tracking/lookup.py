@@ -17,6 +17,7 @@ from newsletter.db.schema import (
     edition,
     edition_action,
     event,
+    installation,
     link,
     mailing_edition,
     subscriber,
@@ -35,6 +36,7 @@ class Mail:
     nonce: str
     html: str
     subject: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,10 @@ class Lookup:
         """The mail that the delivery got, slots open."""
         edition_id = self._edition_of(ref)
         with self.database.read() as connection:
-            row = connection.execute(
-                sa.select(edition.c.id, edition.c.nonce, edition.c.html, edition.c.subject).where(
-                    edition.c.id == edition_id
-                )
-            ).first()
-        return Mail(row.id, row.nonce, row.html, row.subject) if row else None
+            row = connection.execute(sa.select(edition).where(edition.c.id == edition_id)).first()
+        if row is None:
+            return None
+        return Mail(row.id, row.nonce, row.html, row.subject, row.language)
 
     def reader(self, ref: Ref) -> Reader | None:
         """The person; None for test tokens and for people who were erased."""
@@ -205,6 +205,8 @@ class Lookup:
 
     def issue_page(self, issue: str) -> str | None:
         """The public page of a published issue."""
+        if "\0" in issue:  # which PostgreSQL can't be asked
+            return None
         with self.database.read() as connection:
             html: str | None = connection.scalar(
                 sa.select(archive.c.html).where(
@@ -214,9 +216,9 @@ class Lookup:
         return html
 
     def ready(self) -> bool:
-        """Whether the database answers."""
+        """Whether the database answers, and is ours."""
         with self.database.read() as connection:
-            return connection.scalar(sa.select(sa.literal(1))) == 1
+            return connection.scalar(sa.select(sa.exists().select_from(installation))) is True
 
     def _edition_of(self, ref: Ref) -> str | None:
         if ref.test:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs
 
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -12,6 +14,8 @@ from newsletter.languages import Language, accepted
 from newsletter.workspace import Workspace
 
 NEVER_CACHED = {"Cache-Control": "no-store"}
+#: Of pages that show a mail, whose styles stand in attributes; see `SecurityHeaders`.
+MAIL = {**NEVER_CACHED, "X-Mail": "1"}
 #: In the place of tokens on pages that can be passed on.
 PASSED_ON = "in-your-mail"
 _BODY = 10_000  # bytes of a form; ours have fewer than a thousand
@@ -35,6 +39,8 @@ class Pages:
         self, name: str, request: Request, *, status: int = 200, speaks: str = "", **values: Any
     ) -> Response:
         """A page; `speaks` is the language that its reader chose."""
+        if "address_masked" in values:  # its direction is its own, whatever stands around it
+            values["address_masked"] = Markup("<bdi>{}</bdi>").format(values["address_masked"])
         html = self.workspace.page(name, language=self.language(request, speaks).code, **values)
         return HTMLResponse(html, status_code=status, headers=NEVER_CACHED)
 
@@ -84,19 +90,38 @@ def _(message: str) -> str:
     return message
 
 
-async def raw_form(request: Request) -> dict[str, list[str]]:
-    """Every field of an url-encoded form; too big ones count as empty."""
+async def body(request: Request) -> bytes:
+    """What was posted. Raises HTTPException when it is more than any form of ours has."""
     raw = b""
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > _BODY:
-            return {}
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/form-data"):  # RFC 8058 allows both encodings
-        return {"List-Unsubscribe": ["One-Click"]} if b"One-Click" in raw else {}
-    return parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True)
+            raise HTTPException(413)
+    return raw
+
+
+async def raw_form(request: Request) -> dict[str, list[str]]:
+    """Every field of a url-encoded form. Raises HTTPException for anything else: what can't be read
+    is not taken for a form that says nothing."""
+    raw = await body(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", ""):
+        raise HTTPException(415)
+    try:
+        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict")
+    except ValueError as error:
+        raise HTTPException(400) from error
 
 
 async def form(request: Request) -> dict[str, str]:
     """The first value of every field."""
     return {name: values[0] for name, values in (await raw_form(request)).items()}
+
+
+async def one_click(request: Request) -> bool:
+    """Whether a mail program unsubscribes by itself (RFC 8058 §3.2, which allows both encodings).
+    Whatever else was posted is a press of the button."""
+    try:
+        return b"One-Click" in await body(request)
+    except HTTPException:
+        return False

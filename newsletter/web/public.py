@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from http import HTTPStatus
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -34,8 +35,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from newsletter.editions import fill
 from newsletter.errors import NewsletterError
 from newsletter.tracking import RawEvent, Ref, SpoolFullError
-from newsletter.web.pages import NEVER_CACHED, PASSED_ON, Pages, _, form
-from newsletter.web.readers import Readers
+from newsletter.web.pages import MAIL, NEVER_CACHED, PASSED_ON, Pages, _, form
+from newsletter.web.readers import SENT_TO_SOMEBODY, Readers
 from newsletter.workspace import Workspace
 
 ANSWER_EVERY = 10.0  #: seconds between two looks at requests, when nobody asks
@@ -179,7 +180,7 @@ class _Site:
     async def view(self, request: Request) -> Response:
         ref = self.keyring.verify(request.path_params["token"], "view")
         html = await run_in_threadpool(self._mail, ref) if ref else None
-        return HTMLResponse(html, headers=NEVER_CACHED) if html else self.pages.unknown(request)
+        return HTMLResponse(html, headers=MAIL) if html else self.pages.unknown(request)
 
     def _mail(self, ref: Ref) -> str | None:
         """The mail as a page. People pass such pages on, so it can change nothing and tells nothing
@@ -194,7 +195,9 @@ class _Site:
         )
         values = dict.fromkeys(real, PASSED_ON)
         values |= {purpose: real[purpose] for purpose in ("click", "view")}
-        values["reason"] = "it was sent to a subscriber"
+        values["reason"] = self.workspace.templates.language(mail.language).gettext(
+            SENT_TO_SOMEBODY
+        )
         return fill(mail.html, mail.nonce, values, "html")
 
     # -- actions ---------------------------------------------------------------------------------
@@ -270,17 +273,27 @@ class _Site:
 
     async def refused(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
+        if request.url.path.startswith("/api/"):
+            return JSONResponse(
+                {"error": HTTPStatus(status).phrase},
+                status,
+                headers=getattr(error, "headers", None),
+            )
         if status == 404:
             return self.pages.unknown(request)
-        return self.pages.message(
+        answer = self.pages.message(
             request,
             _("That does not work here"),
-            _("This address takes no such request."),
+            _("This address takes no such request. Nothing was changed."),
             status=status,
         )
+        answer.headers.update(getattr(error, "headers", None) or {})
+        return answer
 
     async def failed(self, request: Request, error: Exception) -> Response:
         _log.error("a page failed", exc_info=error)
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": "please try again"}, 503, headers=NEVER_CACHED)
         text = _("Something is out of order on our side. Please try again in a minute.")
         return self.pages.message(request, _("Please try again"), text, status=503)
 
@@ -318,9 +331,8 @@ class SecurityHeaders:
                 headers["Content-Security-Policy"] = _policy(headers, message.get("body", b""))
                 headers["Referrer-Policy"] = "no-referrer"
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers["X-Robots-Tag"] = (
-                    "noindex" if not scope["path"].startswith("/issues/") else "all"
-                )
+                shown = scope["path"] == "/subscribe" or scope["path"].startswith("/issues/")
+                headers["X-Robots-Tag"] = "all" if shown else "noindex"
                 await send(start)
                 start = None
             await send(message)
@@ -337,9 +349,9 @@ def _policy(headers: MutableHeaders, body: bytes) -> str:
         "form-action 'self'",
     ]
     if headers.get("content-type", "").startswith("text/html"):
-        text = body.decode("utf-8", "replace")
-        blocks = _STYLE.findall(text)
-        if " style=" in text:
+        blocks = _STYLE.findall(body.decode("utf-8", "replace"))
+        if "x-mail" in headers:
+            del headers["x-mail"]
             rules.append("style-src 'unsafe-inline'")
         elif blocks:
             hashes = (base64.b64encode(hashlib.sha256(one.encode()).digest()) for one in blocks)

@@ -10,10 +10,13 @@ import hashlib
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from limits import parse as parse_rate
 from limits.storage import MemoryStorage
@@ -25,9 +28,19 @@ from starlette.routing import Route
 
 from newsletter.audience import FREQUENCIES, Choices, masked
 from newsletter.editions import fill
-from newsletter.errors import InputError, NewsletterError, RefusedError
+from newsletter.errors import InputError, NewsletterError
 from newsletter.tracking import Reader, Ref
-from newsletter.web.pages import NEVER_CACHED, PASSED_ON, Pages, _, form, raw_form
+from newsletter.web.pages import (
+    MAIL,
+    NEVER_CACHED,
+    PASSED_ON,
+    Pages,
+    _,
+    body,
+    form,
+    one_click,
+    raw_form,
+)
 from newsletter.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -97,6 +110,7 @@ class Readers:
             request,
             status=status,
             problem=problem,
+            invalid=status == 400,
             email=email[:254],
             lens=lens,
             lenses=[(one.key, one.name) for one in self.workspace.segments if one.choosable],
@@ -105,21 +119,20 @@ class Readers:
 
     async def subscribe(self, request: Request) -> Response:
         given = await form(request)
-        say = self.pages.language(request).gettext
         email, lens = given.get("email", ""), given.get("lens", "")
         if given.get("website"):  # a robot; it is thanked like everybody
             return self._check_your_mail(request)
-        if not self._allowed(request):
-            return self._subscribe_form(
-                request, problem=say(_TOO_MANY), email=email, lens=lens, status=429
+        if (refusal := self._refusal(request, email)) is not None:
+            status, words = refusal
+            say = self.pages.language(request).gettext
+            answer = self._subscribe_form(
+                request, problem=say(words), email=email, lens=lens, status=status
             )
-        try:
-            await self._sign_up(request, email, method="form", lens=lens)
-        except InputError as error:
-            problem = f"{say(_NO_ADDRESS)} {error.message}."
-            return self._subscribe_form(
-                request, problem=problem, email=email, lens=lens, status=400
-            )
+            return self._later(request, answer)
+        host = urlsplit(self.workspace.settings.publication.base_url).netloc
+        await self._sign_up(
+            request, email, method="form", source=f"{host}{request.url.path}", lens=lens
+        )
         return self._check_your_mail(request)
 
     def _check_your_mail(self, request: Request) -> Response:
@@ -134,37 +147,33 @@ class Readers:
 
     async def subscribe_json(self, request: Request) -> Response:
         """`{"email", "language"?, "name"?, "lens"?, "topics"?, "source"?}`; answers 202 whoever it is."""
-        if not self._allowed(request):
-            return _json({"error": _TOO_MANY}, 429)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":  # no page of another site can send that unasked
+            return _json({"error": "send it as application/json"}, 415)
         try:
-            body = b""
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > 10_000:
-                    return _json({"error": "the document is too large"}, 413)
-            given = json.loads(body)
-            if not isinstance(given, dict) or not isinstance(given.get("email"), str):
-                return _json({"error": 'an object with "email" is wanted'}, 400)
+            given = json.loads(await body(request))
         except (ValueError, RecursionError):
             return _json({"error": "this is no JSON"}, 400)
+        if not isinstance(given, dict) or not isinstance(given.get("email"), str):
+            return _json({"error": 'an object with "email" is wanted'}, 400)
+        if (refusal := self._refusal(request, given["email"])) is not None:
+            status, words = refusal
+            return self._later(request, _json({"error": words}, status))
         topics = given.get("topics")
-        try:
-            await self._sign_up(
-                request,
-                given["email"],
-                method="json",
-                lens=str(given.get("lens", "")),
-                name=str(given.get("name", "")),
-                source=str(given.get("source", "")),
-                language=str(given.get("language", "")),
-                topics=[str(one) for one in topics[:100]] if isinstance(topics, list) else None,
-            )
-        except InputError as error:
-            return _json({"error": error.message}, 400)
+        await self._sign_up(
+            request,
+            given["email"],
+            method="json",
+            lens=str(given.get("lens", "")),
+            name=str(given.get("name", "")),
+            source=str(given.get("source", "")) or request.url.path,
+            language=str(given.get("language", "")),
+            topics=[str(one) for one in topics[:100]] if isinstance(topics, list) else None,
+        )
         return _json({"ok": True}, 202)
 
     async def _sign_up(
-        self, request: Request, email: str, *, method: str, source: str = "", **more: Any
+        self, request: Request, email: str, *, method: str, source: str, **more: Any
     ) -> None:
         wanted = more.pop("language", "")
         await run_in_threadpool(
@@ -172,17 +181,43 @@ class Readers:
             email,
             language=self.pages.language(request, wanted).code,
             method=method,
-            source=source or request.url.path,
+            source=source,
             **more,
         )
         self.poke()
 
-    def _allowed(self, request: Request) -> bool:
-        client = request.client.host if request.client else ""
-        digest = hashlib.sha256(self._salt + client.encode()).hexdigest()
-        return self._limiter.hit(self._in_all, "all") and self._limiter.hit(
-            self._per_client, "client", digest
-        )
+    def _refusal(self, request: Request, email: str) -> tuple[int, str] | None:
+        """Why nobody writes to this address now, as a status and a message; None when it is all right.
+        What one client may not do uses up nothing of what all of them may."""
+        if not self._limiter.hit(self._per_client, "client", self._client(request)):
+            return 429, _TOO_MANY
+        try:
+            self.workspace.joining.checked(email)
+        except InputError:
+            return 400, _NO_ADDRESS
+        return None if self._limiter.hit(self._in_all, "all") else (429, _TOO_MANY)
+
+    def _client(self, request: Request) -> str:
+        """Who asks, as a hash that means nothing tomorrow. A network of IPv6 addresses is one client: it
+        is what one connection gets."""
+        host = request.client.host if request.client else ""
+        with suppress(ValueError):
+            if (address := ip_address(host)).version == 6:
+                host = str(ip_network(f"{address}/64", strict=False))
+        return hashlib.sha256(self._salt + host.encode()).hexdigest()
+
+    def _later(self, request: Request, answer: Response) -> Response:
+        """Say when to come back, to who came too often."""
+        if answer.status_code == 429:
+            stats = self._limiter.get_window_stats
+            windows = [
+                stats(self._per_client, "client", self._client(request)),
+                stats(self._in_all, "all"),
+            ]
+            full = [one.reset_time for one in windows if not one.remaining]
+            until = max(full, default=time.time())
+            answer.headers["Retry-After"] = str(max(1, round(until - time.time())))
+        return answer
 
     # -- confirming ------------------------------------------------------------------------------
 
@@ -265,8 +300,8 @@ class Readers:
         reader = await run_in_threadpool(self.lookup.reader, ref)
         if reader is None:
             return self.pages.unknown(request)
-        left = reader.status == "unsubscribed"
-        return self._unsubscribe_answer(request, reader, reader.status, done=left)
+        undo = await run_in_threadpool(self.lookup.may_undo, ref)
+        return self._unsubscribe_answer(request, reader, reader.status, undo=undo)
 
     async def unsubscribe(self, request: Request) -> Response:
         """RFC 8058 one-click, and the form's button; `?undo=1` brings the person back, `?reason=1` takes
@@ -277,19 +312,19 @@ class Readers:
         ref = self._token(request)
         if not isinstance(ref, Ref):
             return ref
-        given = await form(request)
         if "undo" in request.query_params:
             return await self._undo(request, ref)
         if "reason" in request.query_params:
-            return await self._reason(request, ref, given)
+            return await self._reason(request, ref, await form(request))
+        by_program = await one_click(request)
         await self.record(request, ref, "unsubscribe", None)
         self.poke()
-        if given.get("List-Unsubscribe") == "One-Click":
+        if by_program:
             return PlainTextResponse("unsubscribed\n", headers=NEVER_CACHED)
         reader = None
         with suppress(NewsletterError):
             reader = await run_in_threadpool(self.lookup.reader, ref)
-        return self._unsubscribe_answer(request, reader, "unsubscribed", done=True)
+        return self._unsubscribe_answer(request, reader, "unsubscribed", done=True, undo=True)
 
     async def _undo(self, request: Request, ref: Ref) -> Response:
         """Back again, for a day and by the same mail: later it takes a new sign-up."""
@@ -310,13 +345,17 @@ class Readers:
                 ),
             )
         await self.record(request, ref, "resubscribe", None)
+        state = "subscribed"
+        with suppress(NewsletterError):
+            await run_in_threadpool(self.workspace.load_events)
+            now = await run_in_threadpool(self.lookup.reader, ref)
+            state = now.status if now else state  # who never confirmed still has not
         self.poke()
-        return self._unsubscribe_answer(request, reader, "subscribed", done=True)
+        return self._unsubscribe_answer(request, reader, state, done=True)
 
     async def _reason(self, request: Request, ref: Ref, given: dict[str, str]) -> Response:
         """Why somebody left, in their words; only for who did."""
-        with suppress(NewsletterError):
-            await run_in_threadpool(self.workspace.load_events)
+        await run_in_threadpool(self.workspace.load_events)
         reader = await run_in_threadpool(self.lookup.reader, ref)
         if reader is None or reader.status != "unsubscribed":
             return self.pages.unknown(request)
@@ -325,30 +364,37 @@ class Readers:
         await run_in_threadpool(
             self.workspace.audience.left_because, reader.id, ": ".join(filter(None, words))
         )
-        return self._unsubscribe_answer(request, reader, "unsubscribed", done=True, thanked=True)
+        return self._unsubscribe_answer(
+            request, reader, "unsubscribed", done=True, undo=True, thanked=True
+        )
 
     def _unsubscribe_answer(
         self,
         request: Request,
         reader: Reader | None,
-        status: str,
+        state: str,
         *,
-        done: bool,
+        done: bool = False,
+        undo: bool = False,
         thanked: bool = False,
     ) -> Response:
+        """`done` says that a button was pressed just now, `undo` that there is a way back."""
         path = request.url.path
-        left = status == "unsubscribed"
+        speaks = reader.language if reader else ""
+        left = state == "unsubscribed"
         return self.pages.page(
             "web/unsubscribe.html.j2",
             request,
-            speaks=reader.language if reader else "",
-            address_masked=reader.masked if reader else "This address",
+            speaks=speaks,
+            address_masked=reader.masked
+            if reader
+            else self.pages.language(request, speaks).gettext(_("This address")),
             post_url=path,
-            undo_url=f"{path}?undo=1" if left else None,
-            reason_url=f"{path}?reason=1" if left and reader and not thanked else None,
+            undo_url=f"{path}?undo=1" if left and undo else None,
+            reason_url=f"{path}?reason=1" if left and done and reader and not thanked else None,
             thanked=thanked,
             done=done,
-            state=status,
+            state=state,
             subscribe_url=self.subscribe_url,
         )
 
@@ -368,24 +414,42 @@ class Readers:
         reader = await run_in_threadpool(self.lookup.reader, ref)
         if reader is None:
             return self.pages.unknown(request)
+        which = (given.get("form") or [""])[0]
+        if which not in ("choices", "address"):
+            return self.pages.message(
+                request, _NOT_DONE, _("Go back and choose again."), status=400
+            )
+        if reader.status != "subscribed":
+            return await self._preferences(request, ref)
+        if which == "address":
+            return await self._move(request, ref, reader, (given.get("email") or [""])[0])
         say = self.pages.language(request, reader.language).gettext
+        choices, audience = self._choices(given), self.workspace.audience
         try:
-            if (given.get("form") or [""])[0] == "address":
-                email = (given.get("email") or [""])[0]
-                if not self._allowed(request):
-                    return await self._preferences(request, ref, problem=say(_TOO_MANY))
-                await run_in_threadpool(
-                    self.workspace.joining.move, reader.id, email, language=reader.language
-                )
-                self.poke()
-                return await self._preferences(request, ref, said=say(_MAIL_THERE))
-            choices = self._choices(given)
-            before = await run_in_threadpool(self.workspace.audience.choose, reader.id, choices)
-        except (InputError, RefusedError) as error:
-            return await self._preferences(request, ref, problem=f"{error.message}.")
+            audience.pause_until(choices.paused_until)
+        except InputError:
+            return await self._preferences(request, ref, problem=say(_NO_DAY), status=400)
+        try:
+            before = await run_in_threadpool(audience.choose, reader.id, choices)
+        except InputError:
+            return await self._preferences(request, ref, problem=say(_NOT_THERE), status=400)
         return await self._preferences(
             request, ref, said=say(_SAVED), before=before if before != choices else None
         )
+
+    async def _move(self, request: Request, ref: Ref, reader: Reader, email: str) -> Response:
+        say = self.pages.language(request, reader.language).gettext
+        if (refusal := self._refusal(request, email)) is not None:
+            status, words = refusal
+            answer = await self._preferences(
+                request, ref, email=email, wrong_email=say(words), status=status
+            )
+            return self._later(request, answer)
+        await run_in_threadpool(
+            self.workspace.joining.move, reader.id, email, language=reader.language
+        )
+        self.poke()
+        return await self._preferences(request, ref, said=say(_MAIL_THERE))
 
     def _choices(self, given: dict[str, list[str]]) -> Choices:
         """What a form says. Raises InputError for what nobody could have chosen."""
@@ -411,7 +475,11 @@ class Readers:
         said: str = "",
         problem: str = "",
         before: Choices | None = None,
+        email: str = "",
+        wrong_email: str = "",
+        status: int = 200,
     ) -> Response:
+        """`problem` is one of the choices, `wrong_email` one of the address that was typed in."""
         reader = await run_in_threadpool(self.lookup.reader, ref)
         if reader is None:
             return self.pages.unknown(request)
@@ -427,8 +495,12 @@ class Readers:
         return self.pages.page(
             "web/preferences.html.j2",
             request,
+            status=status,
             speaks=reader.language,
+            state=reader.status,
             chosen=chosen,
+            email=email[:254],
+            wrong_email=wrong_email,
             address_masked=reader.masked,
             segments=[names[key] for key in keys],
             lenses=[
@@ -447,7 +519,7 @@ class Readers:
             tomorrow=(datetime.now(zone) + timedelta(days=1)).date().isoformat(),
             said=said,
             problem=problem,
-            before=_as_fields(before) if before else None,
+            before=_as_fields(before, workspace.settings.audience.topics) if before else None,
             post_url=path,
             unsubscribe_url=path.replace("/p/", "/u/", 1),
             subscribe_url=self.subscribe_url,
@@ -461,18 +533,24 @@ class Readers:
         key = request.path_params["lens"]
         if key not in [one.key for one in self.workspace.segments if one.choosable]:
             return self.pages.unknown(request)
-        edition = await run_in_threadpool(self.workspace.latest_edition, key)
+        reader = await run_in_threadpool(self.lookup.reader, ref)
+        speaks = self.pages.language(request, reader.language if reader else "")
+        edition = await run_in_threadpool(self.workspace.latest_edition, key, speaks.code)
         if edition is None:
             return self.pages.unknown(request)
         tokens = self.keyring.test_tokens(edition.id)
         values = {**dict.fromkeys(tokens, PASSED_ON), "click": tokens["click"]}
-        values["reason"] = "it was sent to a subscriber"
+        values["reason"] = speaks.gettext(SENT_TO_SOMEBODY)
         html = fill(edition.html, edition.nonce, values, "html")
-        return HTMLResponse(html, headers=NEVER_CACHED)
+        return HTMLResponse(html, headers=MAIL)
 
 
+SENT_TO_SOMEBODY = _("it was sent to a subscriber")
+_NOT_DONE = _("That did not work")
 _TOO_MANY = _("Too many requests came from here. Please try again in an hour.")
-_NO_ADDRESS = _("That is no e-mail address:")
+_NO_ADDRESS = _("That is no e-mail address that mail can reach. Please look at it once more.")
+_NO_DAY = _("A pause ends tomorrow or later, and within a year. Nothing was changed.")
+_NOT_THERE = _("That can't be chosen any more. Nothing was changed.")
 _MAIL_THERE = _("A mail is on its way to the new address. One press there, and it is changed.")
 _SAVED = _("Saved.")
 
@@ -486,8 +564,10 @@ def _json(document: dict[str, Any], status: int) -> Response:
     return JSONResponse(document, status_code=status, headers=NEVER_CACHED)
 
 
-def _as_fields(choices: Choices) -> list[tuple[str, str]]:
+def _as_fields(choices: Choices, topics: Mapping[str, str]) -> list[tuple[str, str]]:
     """Choices as the fields of a form, for taking back what replaced them."""
     fields = [("form", "choices"), ("lens", choices.lens), ("frequency", choices.frequency)]
     fields += [("paused_until", choices.paused_until), ("language", choices.language)]
-    return fields + [("topic", topic) for topic in choices.topics or ()]
+    return fields + [
+        ("topic", one) for one in (topics if choices.topics is None else choices.topics)
+    ]

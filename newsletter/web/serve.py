@@ -13,6 +13,8 @@ from newsletter.web.clock import Clock
 from newsletter.web.public import public_app
 from newsletter.workspace import Workspace
 
+_PATIENCE = 5.0  # seconds until a page says that something is out of order, rather than nothing
+
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
@@ -38,6 +40,7 @@ def serve(
 
     Raises RefusedError when the port can't be had.
     """
+    workspace.patience = _PATIENCE
     workspace.database.check()
     app = public_app(workspace)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -505,6 +505,6 @@ def test_each_reader_gets_the_mails_words_in_their_language(
         assert mail["Content-Language"] == code
         text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
         assert says[code] in text
-        assert {"de": "eingetragen wurden", "fr": "ajouté à la liste", "en": "added to the list"}[
+        assert {"de": "eingetragen wurden", "fr": "ajoutée à la liste", "en": "added to the list"}[
             code
         ] in text

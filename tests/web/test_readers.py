@@ -5,13 +5,16 @@ from __future__ import annotations
 import email
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
+from babel.dates import format_date
 from starlette.testclient import TestClient
 
 from newsletter.db.schema import request as requests
@@ -21,6 +24,7 @@ from newsletter.web.public import public_app
 from newsletter.workspace import Workspace
 
 ADA = "ada@example.com"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Site:
@@ -124,15 +128,103 @@ def test_programs_sign_up_by_json(site: Site) -> None:
     assert mail["Subject"] == "Bitte bestätigen Sie Ihr Abonnement von Signal Brief"
     for wrong in ({"email": "no address"}, {}, [], {"email": 5}):
         assert post("/api/v1/subscribe", json=wrong).status_code == 400
-    assert post("/api/v1/subscribe", content=b"{").status_code == 400
-    assert post("/api/v1/subscribe", content=b"x" * 20_000).status_code == 413
+    as_json = {"Content-Type": "application/json"}
+    assert post("/api/v1/subscribe", content=b"{", headers=as_json).status_code == 400
+    much = post("/api/v1/subscribe", content=b"x" * 20_000, headers=as_json)
+    assert (much.status_code, much.json()) == (413, {"error": "Request Entity Too Large"})
+    assert post("/api/v1/subscribe", content=b'{"email": "b@example.com"}').status_code == 415
+    refused = site.client.get("/api/v1/subscribe")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+def test_whoever_types_an_address_in_does_not_rename_its_owner(site: Site) -> None:
+    site.joined()
+    site.workspace.audience.set(ADA, {"name": "Ada"})
+    site.workspace.audience.unsubscribe(ADA)
+    site.client.post("/api/v1/subscribe", json={"email": ADA, "name": "Bad <b@example.com>"})
+    (mail,) = site.mails()
+    site.client.post(site.path(mail, "confirm"))
+    assert site.workspace.audience.show(ADA)["person"]["name"] == "Ada"
 
 
 def test_too_many_requests_of_one_client_are_refused(site: Site) -> None:
     answers = [site.ask(f"p{n}@example.com").status_code for n in range(9)]
     assert answers == [200] * 8 + [429]
-    assert site.client.post("/api/v1/subscribe", json={"email": ADA}).status_code == 429
+    answer = site.client.post("/api/v1/subscribe", json={"email": ADA})
+    assert answer.status_code == 429
+    assert 3500 < int(answer.headers["retry-after"]) <= 3600
     assert len(site.mails()) == 8
+
+
+def test_one_client_does_not_use_up_what_all_may(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_SIGNUP__CLIENT_LIMIT", "3/hour")
+    monkeypatch.setenv("NEWSLETTER_SIGNUP__TOTAL_LIMIT", "4/hour")
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        app = public_app(workspace)
+        mine, same_net, other = (
+            TestClient(app, client=(host, 1)) for host in ("2001:db8::1", "2001:db8::2", "10.0.0.2")
+        )
+        wrong = [mine.post("/subscribe", data={"email": "x"}).status_code for _ in range(6)]
+        assert wrong == [400] * 3 + [429] * 3
+        assert same_net.post("/subscribe", data={"email": ADA}).status_code == 429
+        assert other.post("/subscribe", data={"email": ADA}).status_code == 200
+
+
+def test_who_says_no_is_not_asked_again_and_may_change_their_mind(site: Site) -> None:
+    site.ask("ada+news@example.com")
+    (mail,) = site.mails()
+    leave = mail["List-Unsubscribe"].partition("/u/")[2].partition(">")[0]
+    page = site.client.get(f"/u/{leave}").text
+    assert "ask me again" in page
+    assert site.status("ada+news@example.com") == "pending"  # a scanner opened it
+    one_click = {"List-Unsubscribe": "One-Click"}
+    assert site.client.post(f"/u/{leave}", data=one_click).text == "unsubscribed\n"
+    site.workspace.load_events()
+    assert site.client.post(site.path(mail, "confirm")).status_code == 410
+    site.ask("ada+news@example.com")
+    site.ask("ada+other@example.com")
+    assert site.mails() == []
+    undone = site.client.post(f"/u/{leave}?undo=1").text
+    assert "Nothing is sent until you confirm" in undone
+    assert site.status("ada+news@example.com") == "pending"
+    site.client.post(site.path(mail, "confirm"))
+    assert site.status("ada+news@example.com") == "subscribed"
+
+
+def test_an_undo_subscribes_nobody_who_never_agreed(site: Site) -> None:
+    site.joined()
+    site.workspace.audience.unsubscribe(ADA)
+    site.ask()
+    (mail,) = site.mails()
+    leave = mail["List-Unsubscribe"].partition("/u/")[2].partition(">")[0]
+    site.client.post(f"/u/{leave}")
+    site.client.post(f"/u/{leave}?undo=1")
+    assert site.status() == "unsubscribed"
+
+
+def test_one_press_answers_every_mail_that_asked(site: Site) -> None:
+    site.ask()
+    (first,) = site.mails()
+    site.ask()
+    (second,) = site.mails()
+    site.client.post(site.path(first, "confirm"))
+    assert "You are subscribed" in site.client.post(site.path(second, "confirm")).text
+    assert [mail["Subject"][:7] for mail in site.mails()] == ["Welcome"]
+    assert len(site.workspace.audience.show(ADA)["consents"]) == 1
+
+
+def test_what_was_confirmed_and_holds_no_more_is_not_said_to(site: Site) -> None:
+    site.ask()
+    (mail,) = site.mails()
+    path = site.path(mail, "confirm")
+    site.client.post(path)
+    site.mails()
+    site.workspace.audience.unsubscribe(ADA)
+    assert site.client.get(path).status_code == 410
+    assert site.client.post(path).status_code == 410
+    assert site.status() == "unsubscribed"
 
 
 def test_an_address_gets_few_mails_however_often_somebody_types_it_in(site: Site) -> None:
@@ -199,9 +291,10 @@ def test_choices_are_taken_over_and_taken_back(site: Site) -> None:
     before = site.client.get(path).text
     assert "a***@e***.com" in before
     assert ADA not in before
+    until = date.today() + timedelta(days=100)
     choices = {
-        "form": "choices", "lens": "security", "frequency": "monthly", "paused_until": "2099-12-24",
-        "language": "de",
+        "form": "choices", "lens": "security", "frequency": "monthly", "language": "de",
+        "paused_until": until.isoformat(),
     }  # fmt: skip
     answer = site.client.post(path, data=choices)
     shown = site.workspace.audience.show(ADA)
@@ -211,19 +304,25 @@ def test_choices_are_taken_over_and_taken_back(site: Site) -> None:
     back = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', answer.text)[:5])
     german = site.client.get(path).text
     assert "Was Sie bekommen" in german
-    assert "24. Dezember 2099" in german
+    assert format_date(until, "d. MMMM y", "de") in german
     site.client.post(path, data=back)
     person = site.workspace.audience.show(ADA)["person"]
     assert (person["lens"], person["frequency"], person["paused_until"]) == ("", "", None)
 
 
 @pytest.mark.parametrize(
-    "choices", [{"lens": "procurement"}, {"paused_until": "soon"}, {"language": "xx"}]
+    "choices",
+    [
+        {"lens": "procurement"},
+        {"language": "xx"},
+        *({"paused_until": day} for day in ("soon", "0001-01-01", "2001-01-01", "9999-12-31")),
+    ],
 )
 def test_what_nobody_could_have_chosen_changes_nothing(site: Site, choices: dict[str, str]) -> None:
     path = site.path(site.joined(), "p")
     before = site.workspace.audience.show(ADA)["person"]
     answer = site.client.post(path, data={"form": "choices", **choices})
+    assert answer.status_code == 400
     assert 'role="alert"' in answer.text
     assert site.workspace.audience.show(ADA)["person"] == before
 
@@ -236,8 +335,108 @@ def test_a_new_address_is_confirmed_there_before_anything_changes(site: Site) ->
     person = site.workspace.audience.show(ADA)["person"]["id"]
     site.client.post(site.path(mail, "confirm"))
     assert site.workspace.audience.show("new@example.com")["person"]["id"] == person
+    assert site.status() == "pending"  # the old address stands for nobody, until it is forgotten
+    return_path = mail["List-Unsubscribe"].partition("/u/")[2].partition(">")[0]
+    site.mails()
+    site.client.post(f"/u/{return_path}")  # by the mail that asked, which is theirs now
+    site.workspace.load_events()
+    assert site.status("new@example.com") == "unsubscribed"
+
+
+def test_the_old_address_is_told_and_can_take_a_change_back(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    site.client.post(path, data={"form": "address", "email": "thief@example.com"})
+    (asks,) = site.mails()
+    site.client.post(site.path(asks, "confirm"))
+    (told,) = site.mails()
+    assert told["To"] == ADA
+    assert told["Subject"] == "Signal Brief goes to another address now"
+    back = site.path(told, "confirm")
+    assert "Take the change back" in site.client.get(back).text
+    assert site.status("thief@example.com") == "subscribed"
+    assert "taken back" in site.client.post(back).text
+    assert site.status() == "subscribed"
     with pytest.raises(NotFoundError):
-        site.workspace.audience.show(ADA)
+        site.workspace.audience.show("thief@example.com")
+    assert site.mails() == []  # no new round
+    assert site.client.get(site.path(asks, "confirm")).status_code == 410
+
+
+def test_who_moves_to_an_address_that_left_or_was_kept_out_gets_mail_there(site: Site) -> None:
+    left = site.path(site.joined("new@example.com"), "p")
+    site.client.post(left.replace("/p/", "/u/"))
+    site.workspace.load_events()
+    site.workspace.audience.suppress("new@example.com", reason="manual")
+    path = site.path(site.joined(), "p")
+    site.client.post(path, data={"form": "address", "email": "new@example.com"})
+    (mail,) = site.mails()
+    site.client.post(site.path(mail, "confirm"))
+    shown = site.workspace.audience.show("new@example.com")
+    assert shown["not_mailed"] is None
+    said = [(one["given"], one["method"]) for one in shown["consents"]]
+    assert (False, "mail") in said  # that the address left once can still be proven
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", "application/x-www-form-urlencoded", 400),
+        (b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded", 400),
+        (b"form=choices&lens=%ff", "application/x-www-form-urlencoded", 400),
+        (b"form=choices&x=" + b"x" * 11_000, "application/x-www-form-urlencoded", 413),
+        (b"{}", "application/json", 415),
+        (b"--x\r\n\r\n--x--", "multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_what_is_no_form_of_ours_takes_nothing_away(
+    site: Site, content: bytes, kind: str, status: int
+) -> None:
+    path = site.path(site.joined(), "p")
+    site.client.post(path, data={"form": "choices", "lens": "security", "frequency": "monthly"})
+    before = site.workspace.audience.show(ADA)["person"]
+    answer = site.client.post(path, content=content, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert site.workspace.audience.show(ADA)["person"] == before
+
+
+def test_an_undo_brings_all_topics_back(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_AUDIENCE__TOPICS", '{"ai": "AI", "law": "Law"}')
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        site = Site(workspace, TestClient(public_app(workspace)))
+        path = site.path(site.joined(), "p")
+        answer = site.client.post(path, data={"form": "choices", "topic": "ai"})
+        assert workspace.audience.show(ADA)["person"]["topics"] == ["ai"]
+        fields = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', answer.text)[:-2]
+        site.client.post(path, content=urlencode(fields), headers=FORM)
+        assert workspace.audience.show(ADA)["person"]["topics"] is None
+
+
+def test_who_left_is_told_so_and_can_choose_nothing(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    site.workspace.audience.unsubscribe(ADA)
+    assert "gets no issue of" in site.client.get(path).text
+    site.client.post(path, data={"form": "choices", "lens": "security"})
+    site.client.post(path, data={"form": "address", "email": "new@example.com"})
+    assert site.mails() == []
+    assert site.workspace.audience.show(ADA)["person"]["lens"] == ""
+    leave = path.replace("/p/", "/u/")
+    page = site.client.get(leave).text
+    assert "You are unsubscribed already" in page
+    assert "undo" not in page  # it was not by this mail
+
+
+def test_a_lens_is_shown_in_the_readers_language(site: Site) -> None:
+    workspace = site.workspace
+    workspace.import_people(workspace.root / "subscribers" / "people.csv")
+    workspace.approve("2026-W48", plan=workspace.plan("2026-W48").hash)
+    path = site.path(site.joined(), "p")
+    workspace.start("2026-W48")
+    site.client.post(path, data={"form": "choices", "language": "de"})
+    page = site.client.get(f"{path}/security").text
+    assert "Ihre Ausgabe für" in page
+    assert "es für jemanden im Verteiler bestimmt war" in page
 
 
 def test_an_address_of_another_subscriber_is_not_taken_over(site: Site) -> None:
