@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from newsletter.audience import AddressError, parse_address
 from newsletter.delivery import forget
-from newsletter.files import replace_file
+from newsletter.files import new_private_file
 
 BACKUPS = Path("var") / "backups"
 
@@ -38,7 +39,7 @@ def forget_files(
     root: Path, outboxes: Iterable[Path], email: str, deliveries: Sequence[tuple[int, int]]
 ) -> Erasure:
     """Remove a person's mails from the outboxes, and their lines from rejects files."""
-    mails = sum(forget(path, deliveries) for path in outboxes)
+    mails = sum(forget(path, deliveries, email) for path in outboxes)
     rejects = sum(
         _without(path, email) for path in sorted((root / "var" / "imports").glob("*.rejects.csv"))
     )
@@ -52,19 +53,21 @@ def forget_files(
 
 def _without(path: Path, email: str) -> int:
     """Rewrite a rejects file without the rows that name an address; returns how many there were."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    kept = [row for row in rows if not any(_names(cell, email) for cell in row)]
-    if len(kept) == len(rows):
-        return 0
-    if len(kept) <= 1:
+    csv.field_size_limit(sys.maxsize)  # a cell may be as long as its file's lines
+    gone = kept = 0
+    with path.open(encoding="utf-8", newline="") as file, new_private_file(path) as new:
+        text = io.TextIOWrapper(new, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        for row in csv.reader(file):
+            if any(_names(cell, email) for cell in row):
+                gone += 1
+            else:
+                writer.writerow(row)
+                kept += 1
+        text.detach()
+    if kept <= 1:
         path.unlink()
-    else:
-        text = io.StringIO()
-        csv.writer(text).writerows(kept)
-        replace_file(path, text.getvalue())
-        path.chmod(0o600)
-    return len(rows) - len(kept)
+    return gone
 
 
 def _names(cell: str, email: str) -> bool:

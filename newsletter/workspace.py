@@ -12,6 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 from newsletter.audience import AddressError as _AddressError
 from newsletter.audience import (
     Audience,
+    Departures,
     Group,
     ImportResult,
     Segments,
@@ -48,7 +50,7 @@ from newsletter.briefs import (
     read_text,
 )
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
-from newsletter.db import PATIENCE, Database, backup, problems, restore
+from newsletter.db import PATIENCE, Database, backup, check_backup, problems, restore
 from newsletter.db.schema import edition, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
@@ -104,7 +106,7 @@ from newsletter.errors import (
     RefusedError,
     TransportError,
 )
-from newsletter.files import replace_file
+from newsletter.files import new_private_file, replace_file
 from newsletter.findings import Finding, blocking
 from newsletter.forget import BACKUPS, Erasure, forget_files
 from newsletter.issues import (
@@ -132,6 +134,15 @@ TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
 
 
 ReaderKind = tuple[tuple[str, ...], str]  #: what an edition depends on: segments, and language
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    before: Path  #: the backup of what was there
+    erased: int  #: people who were erased again
+    left: int  #: people who left, or were kept out, since the backup, and do so again
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,14 @@ class Workspace:
 
     @cached_property
     def database(self) -> Database:
+        """Raises RefusedError after a restore that was cut off: who was erased may be in it again."""
+        if self._restoring.exists():
+            raise RefusedError(
+                "a restore was cut off half-way; run it again: newsletter db restore FILE"
+            )
+        return self._open_database()
+
+    def _open_database(self) -> Database:
         return Database(self.settings.database.url, self.root, patience=self.patience)
 
     @cached_property
@@ -466,10 +485,13 @@ class Workspace:
     def erase(self, email: str) -> Erasure:
         """Forget somebody: in every table, in the outbox and in rejects files. Raises NotFoundError."""
         self.load_events()
-        deliveries = self.audience.erase(email)
+        deliveries = self.audience.deliveries_of(email)
         ways = self.settings.transports
         outboxes = [self.root / ways.outbox.path, self.root / ways.faulty.path]
-        return forget_files(self.root, outboxes, email, deliveries)
+        # files first: cut off in between, the same command goes on
+        done = forget_files(self.root, outboxes, email, deliveries)
+        self.audience.erase(email)
+        return done
 
     # -- the database as a whole -----------------------------------------------------------------
 
@@ -504,14 +526,38 @@ class Workspace:
         path = path or self.root / BACKUPS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.{ending}"
         return path, backup(self.database, path)
 
-    def restore(self, path: Path) -> tuple[Path, int]:
-        """Put a backup into the place of the database and erase again who was erased since; returns
-        the backup of what was there, and how many were erased."""
-        ending = "db" if self.database.sqlite else "dump"
+    def restore(self, path: Path) -> Restored:
+        """Put a backup into the place of the database. Who was erased since is erased again, who left
+        since has left, who was kept out is kept out. Cut off anywhere, nothing else works until it was
+        run again."""
+        ending = "db" if self.database_of_restore.sqlite else "dump"
         name = f"before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}.{ending}"
         before = self.root / BACKUPS / name
+        gone = Departures()
+        with suppress(NewsletterError):  # a database that can't be read tells nothing
+            gone = self.audience.departures()
+        if self._restoring.exists():
+            earlier = Departures.from_json(self._restoring.read_text("utf-8"))
+            gone = gone.with_earlier(earlier)
+        check_backup(self.database, path)
+        with new_private_file(self._restoring) as file:
+            file.write(gone.as_json().encode())
         restore(self.database, path, before)
-        return before, self.audience.erase_again()
+        done = Restored(before, self.audience.erase_again(), self.audience.leave_again(gone))
+        self._restoring.unlink()
+        return done
+
+    @property
+    def _restoring(self) -> Path:
+        """There while a restore is under way: who left and who is kept out."""
+        return self.root / "var" / "restoring.json"
+
+    @property
+    def database_of_restore(self) -> Database:
+        """The database, also after a restore that was cut off."""
+        if "database" not in self.__dict__:
+            self.__dict__["database"] = self._open_database()
+        return self.database
 
     def count(self, rule: str) -> int:
         """How many subscribers a rule finds. Raises RuleError."""

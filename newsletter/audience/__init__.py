@@ -9,6 +9,7 @@ from newsletter.audience.changes import agree, come_back, keep_text, leave
 from newsletter.audience.columns import FREQUENCIES
 from newsletter.audience.columns import Options as ImportOptions
 from newsletter.audience.conditions import Asked, where
+from newsletter.audience.departures import Departures
 from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
 from newsletter.audience.imports import POLICIES, Importer, ImportResult
@@ -68,6 +69,7 @@ __all__ = [
     "Choices",
     "Clause",
     "Confirmed",
+    "Departures",
     "Erased",
     "Group",
     "How",

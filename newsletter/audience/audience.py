@@ -24,7 +24,8 @@ from newsletter.audience.changes import (
 from newsletter.audience.columns import FREQUENCIES, Options, field_value
 from newsletter.audience.conditions import Asked
 from newsletter.audience.definitions import LAST, Definitions
-from newsletter.audience.erased import Erased
+from newsletter.audience.departures import Departures, departures, leave_again
+from newsletter.audience.erased import Erased, ErasedPeople
 from newsletter.audience.explain import Belonging, belongings
 from newsletter.audience.exports import export
 from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
@@ -38,7 +39,7 @@ from newsletter.audience.people import (
     subscriber_of,
     suppression_holds,
 )
-from newsletter.audience.rights import erase, held
+from newsletter.audience.rights import deliveries_of, erase, erase_address, held
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
 from newsletter.audience.suppressions import (
@@ -119,13 +120,15 @@ class Audience:
         if not dry:
             with self.database.write() as connection:
                 keep_indexes(connection, self.settings.fields)
+        with self.database.read() as connection:
+            erased = ErasedPeople(self.erased, connection)
         importer = Importer(
             self.database,
             self.segments,
             self.settings.fields,
             actor=self.actor,
             topics=list(self.settings.audience.topics),
-            erased=self._erased_among(),
+            erased=erased,
             progress=progress,
         )
         with open_table(path, stdin, how) as table:
@@ -138,11 +141,6 @@ class Audience:
                 dry=dry,
                 make_segments=self._make_segments,
             )
-
-    def _erased_among(self) -> Callable[[Sequence[str]], Mapping[str, datetime]]:
-        with self.database.read() as connection:
-            known = self.erased.known(connection)
-        return lambda keys: self.erased.among(known, keys)
 
     def _make_segments(self, names: Mapping[str, str]) -> None:
         made: list[Mapping[str, Any]] = [
@@ -355,15 +353,18 @@ class Audience:
 
     def suppressions(self) -> list[dict[str, str]]:
         """Every address that is kept out, but those of erased people, whom nobody knows: email, reason,
-        note, since and until."""
+        note, since and until, as days of the publication's zone."""
+        zone = self.settings.publication.zone
         with self.database.read() as connection:
             return [
                 {
                     "email": row.address_key,
                     "reason": row.reason,
                     "note": row.note,
-                    "since": f"{row.created_at:%Y-%m-%d}",
-                    "until": f"{row.expires_at:%Y-%m-%d}" if row.expires_at else "",
+                    "since": f"{row.created_at.astimezone(zone):%Y-%m-%d}",
+                    "until": f"{row.expires_at.astimezone(zone):%Y-%m-%d}"
+                    if row.expires_at
+                    else "",
                 }
                 for row in suppressions(connection)
                 if row.reason != "erased"
@@ -376,11 +377,7 @@ class Audience:
             raise InputError("--reason must say why")
         key = address_key(email)
         with self.database.write() as connection:
-            digest = self.erased.hashed(key)
-            listed = connection.scalar(
-                sa.select(suppression.c.address_key).where(suppression.c.address_key == digest)
-            )
-            was = unsuppress(connection, digest if listed else key)
+            was = unsuppress(connection, (key, self.erased.hashed(key)))
             person = subscriber_of(connection, key)
             detail = {"reason": reason, "was": was}
             log(connection, self.actor, "unsuppress", str(person or ""), detail)
@@ -470,47 +467,80 @@ class Audience:
         """Who was erased here, as hashes."""
         return Erased(self.root / "var" / "secrets")
 
-    def erase(self, email: str) -> list[tuple[int, int]]:
-        """Forget somebody in the database; returns their deliveries (mailing, n), whose files in the
-        outbox are left to the caller. Raises NotFoundError."""
+    def deliveries_of(self, email: str) -> list[tuple[int, int]]:
+        """Every delivery (mailing, n) to a person; none for an address that is only kept out. Raises
+        NotFoundError for one that is not here at all."""
+        key = address_key(email)
+        with self.database.read() as connection:
+            person = subscriber_of(connection, key)
+            if person is not None:
+                return deliveries_of(connection, person)
+            listed = sa.exists().where(suppression.c.address_key == key)
+            if not connection.scalar(sa.select(listed)):
+                find(connection, email)  # says so
+        return []
+
+    def erase(self, email: str) -> None:
+        """Forget somebody in the database, or an address that is only kept out. Files are the caller's,
+        before: once this is done, nobody knows whose they were. Raises NotFoundError."""
+        self.deliveries_of(email)
         key, now = address_key(email), datetime.now(UTC)
         digest = self.erased.hashed(key)
         with self.database.read() as connection:
-            find(connection, email)
-        self.erased.remember(
-            digest, now
-        )  # first: what is cut off here is gone on with by a restore
+            person = subscriber_of(connection, key)
+        # first: what is cut off behind this is gone on with by a restore
+        self.erased.remember(digest, now, person)
         with self.database.write() as connection:
-            person = find(connection, email).id
-            deliveries = erase(connection, person, digest=digest, now=now)
-            log(connection, self.actor, "erase", str(person), {})
+            person = subscriber_of(connection, key)
+            if person is None:
+                erase_address(connection, key, digest=digest, now=now)
+            else:
+                erase(connection, person, digest=digest, now=now)
+            log(connection, self.actor, "erase", str(person or ""), {})
         self.database.truncate_log()
-        return deliveries
 
     def erase_again(self) -> int:
-        """After a restore: erase whom the list names and who is here as they were before; returns how
-        many. Who came back of their own accord since is newer than their erasure, and stays."""
-        listed = self.erased.listed()
-        if not listed:
+        """After a restore: erase whom the list names, by address or number, and who is here as they were
+        before; returns how many. Who came back of their own accord since was written down later than
+        their erasure, and stays."""
+        hashes, numbers = self.erased.listed()
+        if not hashes:
             return 0
-        found: list[tuple[int, str]] = []
+        found: list[tuple[int, str, datetime]] = []
+        here: set[str] = set()
+        never = datetime.min.replace(tzinfo=UTC)
         with self.database.read() as connection:
-            people = sa.select(subscriber.c.id, subscriber.c.address_key, subscriber.c.created_at)
+            people = sa.select(subscriber.c.id, subscriber.c.address_key, subscriber.c.updated_at)
             for row in connection.execution_options(yield_per=5_000).execute(people):
                 digest = self.erased.hashed(row.address_key)
-                if digest in listed and row.created_at <= listed[digest]:
-                    found.append((row.id, digest))
+                at = max(hashes.get(digest, never), numbers.get(row.id, never))
+                if row.updated_at <= at:
+                    found.append((row.id, digest, at))
+                else:
+                    here.add(digest)
         with self.database.write() as connection:
-            for person, digest in found:
-                erase(connection, person, digest=digest, now=listed[digest])
+            for person, digest, at in found:
+                erase(connection, person, digest=digest, now=at)
                 log(connection, self.actor, "erase", str(person), {"again": True})
             known = self.erased.known(connection)
-            for digest, at in listed.items():
-                if digest not in known:
-                    values = {"address_key": digest, "reason": "erased", "created_at": at}
-                    connection.execute(suppression.insert(), values)
+            for digest in hashes.keys() - known.keys() - here:
+                values = {"address_key": digest, "reason": "erased", "created_at": hashes[digest]}
+                connection.execute(suppression.insert(), values)
         self.database.truncate_log()
         return len(found)
+
+    def departures(self) -> Departures:
+        """Who has left, and who is kept out: what must hold after a restore, too."""
+        with self.database.read() as connection:
+            return departures(connection)
+
+    def leave_again(self, gone: Departures) -> int:
+        """After a restore: end the subscriptions that were ended since the backup, and keep out who was
+        kept out; returns how many of both that were not so in it."""
+        with self.database.write() as connection:
+            number = leave_again(connection, gone)
+            log(connection, self.actor, "restore", "", {"left again": number})
+        return number
 
 
 #: What `audience set` knows, besides declared fields.

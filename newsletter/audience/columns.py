@@ -27,6 +27,7 @@ LONGEST_VALUE = 500  #: characters of a name or field
 MOST_VALUES = 100  #: of a list
 MOST_NOTICES = 20  #: columns without use that are named one by one
 _MOST_REMEMBERED = 50_000  # cells of a column whose meaning is kept
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _FIRST_CONSENT = datetime(1990, 1, 1, tzinfo=UTC)  # before it nobody had a newsletter
 
 #: What a column can mean, besides declared fields.
@@ -559,9 +560,11 @@ def _time(name: str, text: str) -> str:
         moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         moment = None
-    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + timedelta(days=1):
+    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + _CLOCKS_DIFFER:
         example = "2026-05-03T09:00:00Z"
-        raise _CellError(f'{name} "{text}" is no time in the past; write it as {example}')
+        raise _CellError(
+            f'{name} "{text}" is no time in the past; write it as {example}, with its zone'
+        )
     return as_kept(moment)
 
 

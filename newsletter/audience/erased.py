@@ -52,29 +52,62 @@ class Erased:
         )
         return {row.address_key: row.created_at for row in rows}
 
-    def among(self, known: Mapping[str, datetime], keys: Sequence[str]) -> dict[str, datetime]:
-        """Which of these addresses are of people who were erased, and when."""
-        if not known:
-            return {}
-        return {key: known[found] for key in keys if (found := self.hashed(key)) in known}
-
-    def remember(self, digest: str, at: datetime) -> None:
+    def remember(self, digest: str, at: datetime, person: int | None) -> None:
         """Add one to the list, durably, before anything is erased: a backup that is restored later does
-        not bring the person back."""
+        not bring the person back, whatever address they have in it."""
         self._list.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._list, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, f"{at.astimezone(UTC).isoformat()} {digest}\n".encode())
+            line = f"{at.astimezone(UTC).isoformat()} {digest} {person or ''}".rstrip()
+            os.write(descriptor, f"{line}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def listed(self) -> dict[str, datetime]:
-        """The list: hash to the time of its last entry."""
-        found: dict[str, datetime] = {}
+    def listed(self) -> tuple[dict[str, datetime], dict[int, datetime]]:
+        """The list: the time of the last entry of each hash, and of each person's number."""
+        hashes: dict[str, datetime] = {}
+        numbers: dict[int, datetime] = {}
         if self._list.exists():
             for line in self._list.read_text("ascii").splitlines():
-                at, _, digest = line.partition(" ")
+                at, digest, *person = line.split(" ")
                 if digest.startswith(PREFIX):
-                    found[digest] = datetime.fromisoformat(at)
-        return found
+                    hashes[digest] = datetime.fromisoformat(at)
+                    if person:
+                        numbers[int(person[0])] = hashes[digest]
+        return hashes, numbers
+
+
+class ErasedPeople:
+    """Those who were erased before something long began, and those who were since."""
+
+    def __init__(self, erased: Erased, connection: sa.Connection) -> None:
+        self._erased = erased
+        self._known = erased.known(connection)
+        self._new: dict[str, datetime] = {}
+        self._since = datetime.now(UTC)
+
+    def among(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """Which of these addresses are of people who had been erased, and when."""
+        return self._among(self._known, keys)
+
+    def look_again(self, connection: sa.Connection) -> bool:
+        """Whether anybody was erased since."""
+        later = sa.and_(suppression.c.reason == "erased", suppression.c.created_at >= self._since)
+        if connection.scalar(sa.select(sa.exists().where(later))):
+            found = self._erased.known(connection)
+            self._new = {one: at for one, at in found.items() if one not in self._known}
+        return bool(self._new)
+
+    def among_new(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """Which of these addresses are of people who were erased since."""
+        return self._among(self._new, keys)
+
+    def digests(self, keys: Sequence[str]) -> list[str]:
+        """The hashes of addresses."""
+        return [self._erased.hashed(key) for key in keys]
+
+    def _among(self, known: Mapping[str, datetime], keys: Sequence[str]) -> dict[str, datetime]:
+        if not known:
+            return {}
+        return {key: known[found] for key in keys if (found := self._erased.hashed(key)) in known}

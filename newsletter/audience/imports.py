@@ -23,6 +23,7 @@ from typing import Any, Literal, TextIO
 import sqlalchemy as sa
 
 from newsletter.audience.columns import AT, KEPT_OUT, STAGED, Columns, Options, as_kept
+from newsletter.audience.erased import ErasedPeople
 from newsletter.audience.people import log, suppression_holds
 from newsletter.audience.segments import Segments
 from newsletter.audience.tables import Table, harmless
@@ -126,10 +127,9 @@ class Importer:
         *,
         actor: str = "import",
         topics: Sequence[str] = (),
-        erased: Callable[[Sequence[str]], Mapping[str, datetime]] = lambda _: {},
+        erased: ErasedPeople | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """`erased` tells which of these addresses belong to people who were erased, and when."""
         self.database = database
         self.segments = segments
         self.fields = fields
@@ -164,7 +164,10 @@ class Importer:
         )
         self.result.system = columns.system.name if columns.system else None
         try:
-            with _tuned(writer) as storage, _Rejects(rejects, dry=dry) as refused:
+            with (
+                _tuned(writer, self.erased) as storage,
+                _Rejects(rejects, dry=dry) as refused,
+            ):
                 self._read(storage, table, columns, refused, dry=dry)
                 table.refuse_changed()
                 storage.merge(self.result)
@@ -205,7 +208,7 @@ class Importer:
                 self.result.rows += len(rows)
                 if dry and (wanted := FIRST_ROWS - len(self.result.first)):
                     self.result.first += map(_shown, islice(zip(*staged, strict=True), wanted))
-                put(staged, self.erased(staged[AT["key"]]))
+                put(staged)
                 self.progress(table.position(), table.size, "reading")
         self.result.rejected = refused.count
 
@@ -253,7 +256,7 @@ def _hash(header: Sequence[str]) -> str:
 
 
 @contextmanager
-def _tuned(writer: Writer) -> Iterator[_Storage]:
+def _tuned(writer: Writer, erased: ErasedPeople | None) -> Iterator[_Storage]:
     """A connection with room for the keys, and the stage on it."""
     with writer.read() as connection:
         sqlite = connection.dialect.name == "sqlite"
@@ -264,7 +267,7 @@ def _tuned(writer: Writer) -> Iterator[_Storage]:
         if not sqlite:  # its rows come in order and are read in large pieces: an index costs more
             connection.exec_driver_sql("ALTER TABLE import_stage DROP CONSTRAINT import_stage_pkey")
     try:
-        yield (_SqliteStorage if sqlite else _PostgresqlStorage)(writer)
+        yield (_SqliteStorage if sqlite else _PostgresqlStorage)(writer, erased)
     finally:
         with writer.read() as connection:
             _stage.drop(connection)
@@ -278,29 +281,31 @@ class _Storage:
 
     pieces = 1  #: how many chunks go into one transaction
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, erased: ErasedPeople | None) -> None:
         self.writer = writer
+        self.erased = erased
+        self.returned: list[str] = []  # keys of people who were erased and agreed anew since
         self.staged = 0
         self.joins = False  # somebody is to be put into a segment
 
     @contextmanager
-    def staging(self) -> Iterator[Callable[[list[Sequence[Any]], Mapping[str, datetime]], None]]:
-        """Put people on the stage, by columns, with those among them who were erased, and when."""
+    def staging(self) -> Iterator[Callable[[list[Sequence[Any]]], None]]:
+        """Put people on the stage, by columns; those who were erased are kept out, unless they agreed
+        anew."""
         with self.writer.read() as connection, self._way_in(connection) as put_columns:
 
-            def put(columns: list[Sequence[Any]], erased: Mapping[str, datetime]) -> None:
+            def put(columns: list[Sequence[Any]]) -> None:
                 number = len(columns[0])
                 self.staged += number
                 self.joins = self.joins or any(columns[AT["segments"]])
                 outcomes: Sequence[str | None] = [None] * number
-                if erased:
-                    outcomes = [self._of_erased(one, erased) for one in zip(*columns, strict=True)]
+                if self.erased and (gone := self.erased.among(columns[AT["key"]])):
+                    outcomes = [self._of_erased(one, gone) for one in zip(*columns, strict=True)]
                 put_columns([*columns, outcomes])
 
             yield put
 
-    @staticmethod
-    def _of_erased(one: Sequence[Any], erased: Mapping[str, datetime]) -> str | None:
+    def _of_erased(self, one: Sequence[Any], erased: Mapping[str, datetime]) -> str | None:
         at = erased.get(one[0])
         proven = (
             at
@@ -308,7 +313,21 @@ class _Storage:
             and one[AT["consent_source"]]
             and one[AT["status"]] in ("", "subscribed")
         )
+        if proven:
+            self.returned.append(one[0])
         return "kept_out" if at and not proven else None
+
+    def _keep_out_erased(
+        self, connection: sa.Connection, undecided: sa.ColumnElement[bool]
+    ) -> None:
+        """Who was erased while the file was read is not brought in by it."""
+        if self.erased is None or not self.erased.look_again(connection):
+            return
+        keys = connection.scalars(sa.select(_stage.c.key).where(undecided)).all()
+        for some in _pieces(list(self.erased.among_new(keys))):
+            connection.execute(
+                _stage.update().where(undecided, _stage.c.key.in_(some)).values(outcome="kept_out")
+            )
 
     def merge(self, result: ImportResult) -> None:
         """Several rows of one address become the first of them: a later one adds its segments and
@@ -352,6 +371,13 @@ class _Storage:
                 if dry:
                     connection.get_transaction().rollback()  # type: ignore[union-attr]
             progress(min(low + size, self.staged), self.staged, "storing")
+        if self.returned and self.erased and not dry:  # they are known again, and may leave again
+            digests = self.erased.digests(self.returned)
+            with self.writer.write() as connection:
+                for some in _pieces(digests):
+                    connection.execute(
+                        suppression.delete().where(suppression.c.address_key.in_(some))
+                    )
 
     def _piece(
         self,
@@ -362,13 +388,15 @@ class _Storage:
     ) -> list[tuple[str, int]]:
         undecided = sa.and_(here, _stage.c.outcome.is_(None))
         now = datetime.now(UTC)
-        self._keep_out(connection, undecided, source, now)
+        self._keep_out_erased(connection, undecided)
+        self._keep_out_leaving(connection, undecided, source, now)
+        self._keep_out_suppressed(connection, undecided, policy, now)
         if self.before:
             self._compare(connection, undecided, policy)
             self._update(connection, here, policy, source, now)
         added = self._add(connection, undecided, policy, source, now)
         if self.joins:
-            self._join(connection, here, now)
+            self._join(connection, here, policy, now)
         counts: dict[str | None, int] = dict(
             tuple(row)
             for row in connection.execute(
@@ -381,23 +409,25 @@ class _Storage:
         counts["unchanged"] = counts.get("unchanged", 0) + meanwhile
         return [(str(outcome), number) for outcome, number in counts.items()]
 
-    def _keep_out(
+    def _keep_out_suppressed(
         self,
         connection: sa.Connection,
         undecided: sa.ColumnElement[bool],
-        source: str,
+        policy: Policy,
         now: datetime,
     ) -> None:
-        """Suppressed people stay out, unless they agreed anew since; and who left or bounced
-        elsewhere is not to be mailed from here either."""
+        """Suppressed people stay out, unless they agreed anew since."""
         if connection.scalar(sa.select(sa.exists().where(suppression_holds(now)))):
             holding = sa.and_(suppression.c.address_key == _stage.c.key, suppression_holds(now))
             proven = sa.and_(
                 _stage.c.consent_at > suppression.c.created_at,
                 _stage.c.consent_source != "",
                 _stage.c.status.in_(("", "subscribed")),
-                suppression.c.reason != "bounce",
+                suppression.c.reason.not_in(("bounce", "complaint")),
             )
+            if policy == "add":  # who is here stays as they are
+                here = sa.exists().where(subscriber.c.address_key == _stage.c.key)
+                proven = sa.and_(proven, sa.not_(here))
             connection.execute(
                 _stage.update()
                 .where(
@@ -409,11 +439,27 @@ class _Storage:
             connection.execute(
                 suppression.delete().where(sa.exists().where(undecided, holding, proven))
             )
+
+    def _keep_out_leaving(
+        self,
+        connection: sa.Connection,
+        undecided: sa.ColumnElement[bool],
+        source: str,
+        now: datetime,
+    ) -> None:
+        """Who left or bounced elsewhere is not to be mailed from here either."""
         leaving = sa.and_(undecided, _stage.c.status.in_(KEPT_OUT))
         if not connection.scalar(sa.select(sa.exists().where(leaving))):
             return
         known = subscriber.c.address_key == _stage.c.key
         reason = sa.case(_REASONS, value=_stage.c.status)
+        weaker = sa.or_(
+            suppression.c.expires_at.is_not(None),
+            sa.and_(suppression.c.reason == "manual", reason != "manual"),
+            sa.and_(suppression.c.reason == "bounce", reason == "complaint"),
+        )
+        same = suppression.c.address_key == _stage.c.key
+        connection.execute(suppression.delete().where(sa.exists().where(leaving, same, weaker)))
         insert = self._on_conflict_do_nothing(suppression)
         connection.execute(
             insert.from_select(
@@ -586,10 +632,18 @@ class _Storage:
         }
         return list(values), sa.select(*values.values()).where(undecided).order_by(staged.n)
 
-    def _join(self, connection: sa.Connection, here: sa.ColumnElement[bool], now: datetime) -> None:
+    def _join(
+        self,
+        connection: sa.Connection,
+        here: sa.ColumnElement[bool],
+        policy: Policy,
+        now: datetime,
+    ) -> None:
         """Put people into manual segments; who changes by nothing else is updated by that."""
         each = self._each_segment()
         joins = sa.and_(here, _stage.c.segments != "")
+        if policy == "add":
+            joins = sa.and_(joins, _stage.c.outcome.is_(None))  # those who are new
         is_in = (
             sa.exists()
             .where(membership.c.subscriber_id == subscriber.c.id)
@@ -723,6 +777,11 @@ class _PostgresqlStorage(_Storage):
         return keys.table_valued("value").render_derived()
 
 
+_PROOF = ("consent_at", "consent_source")
+#: Of several rows of one address the wish to leave and the graver reason count.
+_STANDING = (
+    "", "pending", "subscribed", "unsubscribed", "left", "suppressed", "bounced", "complained",
+)  # fmt: skip
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -743,11 +802,15 @@ def _join(first: dict[str, Any], later: Mapping[str, Any]) -> None:
         elif name == "segments":
             keys = [*first[name].split(","), *later[name].split(",")]
             first[name] = ",".join(dict.fromkeys(filter(None, keys)))
-        elif (name == "status" and later[name] in ("unsubscribed", *KEPT_OUT)) or first[name] in (
-            "",
-            None,
-        ):
+        elif name == "status":
+            first[name] = max(first[name], later[name], key=_STANDING.index)
+        elif name not in _PROOF and first[name] in ("", None):
             first[name] = later[name]
+    if not all(first[name] for name in _PROOF):  # a time and a source of two rows prove nothing
+        given = [one for one in (later, first) if all(one[name] for name in _PROOF)]
+        given += [one for one in (first, later) if any(one[name] for name in _PROOF)]
+        for name in _PROOF:
+            first[name] = given[0][name] if given else first[name]
 
 
 def _merge(connection: sa.Connection, keys: Sequence[str]) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from newsletter.audience.people import suppression_holds
+from newsletter.db import compact_json
 from newsletter.db.schema import (
     audit_log,
     consent,
@@ -169,11 +172,37 @@ def _mailings(connection: sa.Connection) -> list[int]:
     return list(connection.scalars(sa.select(mailing.c.id)))
 
 
-def erase(
-    connection: sa.Connection, person: int, *, digest: str, now: datetime
-) -> list[tuple[int, int]]:
-    """Take a person out of every table; returns their deliveries (mailing, n), whose files are the
-    caller's to remove.
+def deliveries_of(connection: sa.Connection, person: int) -> list[tuple[int, int]]:
+    """Every delivery (mailing, n) to a person, and to addresses that they asked to move to or from."""
+    return [
+        (found.mailing, found.n)
+        for found in connection.execute(
+            sa.select(delivery.c.mailing, delivery.c.n).where(
+                delivery.c.mailing.in_(_mailings(connection)),
+                delivery.c.subscriber_id.in_([person, *_shadows(connection, person)]),
+            )
+        )
+    ]
+
+
+def _shadows(connection: sa.Connection, person: int) -> list[int]:
+    """Those who stand for another address of the same person and never agreed to anything."""
+    keys = sa.select(request.c.address_key).where(request.c.subscriber_id == person)
+    return list(
+        connection.scalars(
+            sa.select(subscriber.c.id).where(
+                subscriber.c.address_key.in_(keys),
+                subscriber.c.id != person,
+                subscriber.c.status != "subscribed",
+                subscriber.c.consent_at.is_(None),
+                subscriber.c.consent_source == "",
+            )
+        )
+    )
+
+
+def erase(connection: sa.Connection, person: int, *, digest: str, now: datetime) -> None:
+    """Take a person out of every table.
 
     What stays under their number, which is nobody else's ever: deliveries without the server's answer,
     events without the user agent, log entries without what names them. `digest` stays on the
@@ -181,30 +210,44 @@ def erase(
     """
     row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
     mailings = _mailings(connection)
-    theirs = (delivery.c.mailing.in_(mailings), delivery.c.subscriber_id == person)
-    deliveries = [
-        (found.mailing, found.n)
-        for found in connection.execute(sa.select(delivery.c.mailing, delivery.c.n).where(*theirs))
-    ]
+    people = [person, *_shadows(connection, person)]
+    theirs = (delivery.c.mailing.in_(mailings), delivery.c.subscriber_id.in_(people))
     connection.execute(delivery.update().where(*theirs).values(answer=None))
-    connection.execute(event.update().where(event.c.subscriber_id == person).values(agent=""))
+    connection.execute(event.update().where(event.c.subscriber_id.in_(people)).values(agent=""))
     # who was left out of a mailing is a number and a reason: neither names anybody
     assert exclusion.c.keys() == ["mailing", "subscriber_id", "reason"]
-    connection.execute(
-        request.delete().where(
-            sa.or_(request.c.subscriber_id == person, request.c.address_key == row.address_key)
-        )
-    )
+    connection.execute(request.delete().where(request.c.subscriber_id == person))
     connection.execute(
         audit_log.update()
-        .where(audit_log.c.subject == str(person), audit_log.c.action.in_(ABOUT_A_PERSON))
+        .where(
+            audit_log.c.subject.in_(list(map(str, people))), audit_log.c.action.in_(ABOUT_A_PERSON)
+        )
         .values(detail={})
     )
-    for key in (row.address_key, digest):
-        connection.execute(suppression.delete().where(suppression.c.address_key == key))
+    erase_address(connection, row.address_key, digest=digest, now=now)
+    for table in (membership, consent):
+        connection.execute(table.delete().where(table.c.subscriber_id.in_(people)))
+    connection.execute(subscriber.delete().where(subscriber.c.id.in_(people)))
+
+
+def erase_address(connection: sa.Connection, key: str, *, digest: str, now: datetime) -> None:
+    """Take an address out of what is not a subscriber's own: requests, suppressions, and what somebody
+    wrote into a rule or a note that is kept."""
+    connection.execute(request.delete().where(request.c.address_key == key))
+    connection.execute(suppression.delete().where(suppression.c.address_key.in_((key, digest))))
     values = {"address_key": digest, "reason": "erased", "created_at": now}
     connection.execute(suppression.insert(), values)
-    for table in (membership, consent):
-        connection.execute(table.delete().where(table.c.subscriber_id == person))
-    connection.execute(subscriber.delete().where(subscriber.c.id == person))
-    return deliveries
+    connection.execute(
+        audit_log.update().where(_mentions(audit_log.c.detail, key)).values(detail={})
+    )
+    for found in connection.execute(
+        sa.select(mailing.c.id, mailing.c.options).where(_mentions(mailing.c.options, key))
+    ).all():
+        text = re.sub(re.escape(key), "(erased)", compact_json(found.options), flags=re.IGNORECASE)
+        connection.execute(
+            mailing.update().where(mailing.c.id == found.id).values(options=json.loads(text))
+        )
+
+
+def _mentions(column: sa.Column[Any], key: str) -> sa.ColumnElement[bool]:
+    return sa.func.lower(sa.cast(column, sa.Text)).contains(key, autoescape=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -20,6 +20,7 @@ from newsletter.text import tidy
 
 Reason = Literal["bounce", "complaint", "manual", "erased"]
 SUPPRESSED_FOR: tuple[Reason, ...] = get_args(Reason)
+GRAVITY: tuple[Reason, ...] = ("manual", "bounce", "complaint", "erased")  #: the gravest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +42,38 @@ def suppress(
     until: datetime | None = None,
     now: datetime | None = None,
 ) -> bool:
-    """Keep an address out, whatever its status says; returns whether it was not kept out before. An
-    older reason that still holds stays when it is the graver one."""
+    """Keep an address out, whatever its status says; returns whether it was not kept out before. Of what
+    holds already and what comes the graver reason and the later end count. Raises InputError for an end
+    that is past."""
     now = now or datetime.now(UTC)
+    if until is not None and until <= now:
+        raise InputError("the day until which it is kept out is past")
     before = connection.execute(
         sa.select(suppression).where(suppression.c.address_key == key)
     ).first()
     holds = before is not None and (before.expires_at is None or before.expires_at > now)
     if before is not None:
-        if holds and before.expires_at is None and before.reason in ("complaint", "erased"):
-            return False
+        if holds:
+            graver = max(before.reason, reason, key=GRAVITY.index)
+            ends = None if None in (before.expires_at, until) else max(before.expires_at, until)
+            if (graver, ends) == (before.reason, before.expires_at):
+                return False
+            reason, until, note = graver, ends, note or before.note
         connection.execute(suppression.delete().where(suppression.c.address_key == key))
     values = {"address_key": key, "reason": reason, "note": note, "created_at": now}
     connection.execute(suppression.insert(), {**values, "expires_at": until})
     return not holds
 
 
-def unsuppress(connection: sa.Connection, key: str) -> str:
-    """Take an address off the list; returns the reason for which it was there. Raises RefusedError."""
-    row = connection.execute(sa.select(suppression).where(suppression.c.address_key == key)).first()
-    if row is None:
+def unsuppress(connection: sa.Connection, keys: Sequence[str]) -> str:
+    """Take an address off the list, under each of its keys; returns the gravest reason for which it was
+    there. Raises RefusedError."""
+    here = suppression.c.address_key.in_(keys)
+    reasons = list(connection.scalars(sa.select(suppression.c.reason).where(here)))
+    if not reasons:
         raise RefusedError("the address is not on the suppression list")
-    connection.execute(suppression.delete().where(suppression.c.address_key == key))
-    return str(row.reason)
+    connection.execute(suppression.delete().where(here))
+    return str(max(reasons, key=GRAVITY.index))
 
 
 def suppressions(
@@ -110,6 +120,8 @@ def _listed(
             raise InputError(str(error), file=str(path), line=row.line) from None
         except InputError as error:
             raise InputError(error.message, file=str(path), line=row.line) from None
+        if until is not None and until <= datetime.now(UTC):
+            raise InputError("the day in `until` is past", file=str(path), line=row.line)
         yield Listed(key, reason, cells.get("note", ""), until)
 
 

@@ -100,6 +100,7 @@ def restore(workspace: Workspace, file: Path, yes: bool) -> None:
     Example: newsletter db restore var/backups/2026-11-24.db --yes
     """
     confirm(f"Put {file} into the place of the database?", yes=yes)
-    before, erased = workspace.restore(file)
-    err.print(f"restored; what was there is now {before}", markup=False)
-    err.print(f"{number(erased)} people were erased again", markup=False)
+    done = workspace.restore(file)
+    err.print(f"restored; what was there is now {done.before}", markup=False)
+    err.print(f"{number(done.erased)} people were erased again", markup=False)
+    err.print(f"{number(done.left)} who left or were kept out since are so again", markup=False)

@@ -6,6 +6,7 @@ SQLite by its own backup interface; PostgreSQL by pg_dump and pg_restore, which 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from newsletter.db.engine import Database
+from newsletter.db.engine import HEAD, Database
 from newsletter.errors import InputError, RefusedError
 
 _PAGES = 2_000  # copied at a time, so that writers get in between
@@ -24,15 +25,22 @@ _PAGES = 2_000  # copied at a time, so that writers get in between
 def backup(database: Database, path: Path) -> int:
     """Write a backup, which is there as a whole or not at all; returns its bytes. Raises RefusedError
     when the file exists or can't be made."""
+    database.check()
+    return _write(database, path)
+
+
+def _write(database: Database, path: Path) -> int:
     if path.exists():
         raise RefusedError(f"{path} is there already; backups are not overwritten")
-    database.check()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         if database.sqlite:
-            _copy(_source(database), draft)
+            try:
+                _copy(_source(database), draft)
+            except sqlite3.DatabaseError:  # damaged: what is there is kept as it is
+                shutil.copyfile(_source(database), draft)
         else:
             _run("pg_dump", database, "--format=custom", "--no-owner", "--file", str(draft))
         draft.replace(path)
@@ -41,15 +49,31 @@ def backup(database: Database, path: Path) -> int:
     return path.stat().st_size
 
 
+def check_backup(database: Database, path: Path) -> None:
+    """Raises InputError for what is no backup of this program's, or of a newer one's."""
+    version = _version_in_sqlite(path) if database.sqlite else _version_in_dump(path)
+    if not re.fullmatch(r"\d{4}", version) or version > HEAD:
+        raise InputError(
+            f"is a backup with the schema {version}, this program's is {HEAD}: update the program",
+            file=str(path),
+        )
+
+
 def restore(database: Database, path: Path, before: Path) -> None:
-    """Put a backup into the place of what is there, which is kept as the backup `before`; an older
-    schema is brought to the newest. Raises InputError for what is no backup of ours."""
+    """Put a backup into the place of what is there, which is kept as the backup `before`, whatever state
+    it is in; an older schema is brought to the newest. Raises InputError for what is no backup of
+    ours."""
+    check_backup(database, path)
+    _write(database, before)
+    database.close()
     if database.sqlite:
-        _refuse_foreign(path)
-    backup(database, before)
-    if database.sqlite:
-        database.close()
-        _copy(path, _source(database), into=True)
+        target = _source(database)
+        try:
+            _copy(path, target, into=True)
+        except sqlite3.DatabaseError:  # what is there is no database: it is replaced as a file
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{target}{ending}").unlink(missing_ok=True)
+            _copy(path, target, into=True)
     else:
         options = ("--clean", "--if-exists", "--no-owner", "--single-transaction")
         _run("pg_restore", database, *options, str(path))
@@ -71,21 +95,47 @@ def _copy(source: Path, target: Path, *, into: bool = False) -> None:
             new.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
 
 
-def _refuse_foreign(path: Path) -> None:
+def _version_in_sqlite(path: Path) -> str:
+    """The schema's version. Raises InputError for what is no whole database of ours."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        address = f"{path.resolve(strict=True).as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as connection:
             ok = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            connection.execute("SELECT 1 FROM installation, subscriber, mailing LIMIT 1")
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror}", file=str(path)) from None
     except sqlite3.Error as error:
         raise InputError(f"is no backup of this program: {error}", file=str(path)) from None
     if ok != "ok" or version is None:
         raise InputError(f"is damaged: {ok}", file=str(path))
+    return str(version[0])
+
+
+def _version_in_dump(path: Path) -> str:
+    """The same of a dump of PostgreSQL's."""
+    _refuse_without("pg_restore")
+    options = ("--data-only", "--table=alembic_version", "--file=-")
+    done = subprocess.run(  # noqa: S603
+        ["pg_restore", *options, str(path)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"^COPY .*alembic_version.*\n(\S+)$", done.stdout, re.MULTILINE)
+    if done.returncode or found is None:
+        raise InputError("is no backup of this program", file=str(path))
+    return found[1]
+
+
+def _refuse_without(program: str) -> None:
+    if shutil.which(program) is None:
+        raise RefusedError(f"{program} is not here (Debian: apt install postgresql-client)")
 
 
 def _run(program: str, database: Database, *arguments: str) -> None:
     """A program of PostgreSQL's; the password stays out of the list of processes."""
-    if shutil.which(program) is None:
-        raise RefusedError(f"{program} is not here (Debian: apt install postgresql-client)")
+    _refuse_without(program)
     url = database.engine.url
     plain = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
     environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from newsletter.audience import (
 )
 from newsletter.audience import imports as imports_module
 from newsletter.audience.columns import MOST_NOTICES
+from newsletter.audience.erased import Erased, ErasedPeople
 from newsletter.db import Database
 from newsletter.db.schema import audit_log, consent, membership, subscriber, suppression
 from newsletter.errors import InputError
@@ -626,13 +627,114 @@ def test_who_was_erased_stays_out_until_they_agree_anew(desk: Desk) -> None:
     path.write_text(
         "email,consent_at,consent_source\na@example.com,,\nb@example.com,2026-11-22T00:00:00Z,fair\n"
     )
-    importer = Importer(
-        desk.database, SEGMENTS, FIELDS, erased=lambda keys: dict.fromkeys(keys, NOW)
-    )
-    with open_table(path) as table:
-        result = importer.run(table, desk.rejects, source="import:people.csv")
-    assert counts(result) == {"kept_out": 1, "added": 1}
+    erased = Erased(desk.folder / "secrets")
+    erase_before(desk, erased, "a@example.com", "b@example.com")
+    assert counts(bring_beside(desk, path, erased)) == {"kept_out": 1, "added": 1}
     assert [one["address_key"] for one in everybody(desk.database)] == ["b@example.com"]
+    with desk.database.read() as connection:  # b is known again, and can leave and come back
+        kept = connection.scalars(sa.select(suppression.c.address_key)).all()
+    assert kept == [erased.hashed("a@example.com")]
+
+
+def test_who_is_erased_while_a_file_is_read_is_not_brought_in_by_it(desk: Desk) -> None:
+    path = desk.folder / "people.csv"
+    path.write_text("email\na@example.com\nb@example.com\n")
+    erased = Erased(desk.folder / "secrets")
+
+    def meanwhile(_done: int, _total: int, doing: str) -> None:
+        if doing == "reading":
+            with desk.database.write() as connection:
+                values = {"reason": "erased", "created_at": datetime.now(UTC)}
+                digest = erased.hashed("b@example.com")
+                connection.execute(suppression.insert(), {"address_key": digest, **values})
+
+    result = bring_beside(desk, path, erased, progress=meanwhile)
+    assert counts(result) == {"added": 1, "kept_out": 1}
+
+
+def erase_before(desk: Desk, erased: Erased, *emails: str) -> None:
+    with desk.database.write() as connection:
+        for email in emails:
+            values = {"reason": "erased", "created_at": NOW}
+            connection.execute(
+                suppression.insert(), {"address_key": erased.hashed(email), **values}
+            )
+
+
+def bring_beside(desk: Desk, path: Path, erased: Erased, **options: Any) -> ImportResult:
+    """Import a file as the audience does, which knows who was erased."""
+    with desk.database.read() as connection:
+        known = ErasedPeople(erased, connection)
+    with open_table(path) as table:
+        importer = Importer(desk.database, SEGMENTS, FIELDS, erased=known, **options)
+        return importer.run(table, desk.rejects, source="import:people.csv")
+
+
+@pytest.mark.parametrize("rows", [["bounced", "unsubscribed"], ["unsubscribed", "bounced"]])
+def test_of_several_rows_the_gravest_counts(desk: Desk, rows: list[str]) -> None:
+    desk.bring("email,status\n" + "".join(f"a@example.com,{one}\n" for one in rows))
+    assert suppressed(desk) == {"a@example.com": "bounce"}
+
+
+def test_two_rows_make_no_proof_of_halves(desk: Desk) -> None:
+    add_person(desk.database, "a@example.com", status="unsubscribed")
+    result = desk.bring(
+        "email,consent_at,consent_source\n"
+        "a@example.com,2026-11-22T00:00:00Z,\na@example.com,,fair 2026\n"
+    )
+    assert counts(result) == {"kept_out": 1, "merged": 1}
+
+
+def test_a_consent_that_is_to_come_is_none(desk: Desk) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    result = desk.bring(f"email,consent_at,consent_source\na@example.com,{later},fair 2027\n")
+    assert counts(result) == {"rejected": 1}
+
+
+def test_a_file_keeps_out_whoever_was_kept_out_less(desk: Desk) -> None:
+    suppress(desk.database, "gone@example.com", expires_at=NOW - timedelta(days=1))
+    suppress(desk.database, "soon@example.com", expires_at=NOW + timedelta(days=9_000))
+    suppress(desk.database, "left@example.com")
+    rows = "".join(f"{one}@example.com,complained\n" for one in ("gone", "soon", "left"))
+    desk.bring(f"email,status\n{rows}")
+    with desk.database.read() as connection:
+        kept = connection.execute(sa.select(suppression)).all()
+    assert {(one.reason, one.expires_at) for one in kept} == {("complaint", None)}
+
+
+def test_a_complaint_is_lifted_by_no_file(desk: Desk) -> None:
+    desk.bring("email,status\na@example.com,complained\n")
+    again = "email,consent_at,consent_source\na@example.com,2026-11-22T00:00:00Z,fair 2026\n"
+    assert counts(desk.bring(again)) == {"kept_out": 1}
+
+
+def test_the_policy_add_lifts_nothing_and_moves_nobody(desk: Desk) -> None:
+    add_person(desk.database, "a@example.com")
+    suppress(desk.database, "a@example.com")
+    text = (
+        "email,segments,consent_at,consent_source\n"
+        "a@example.com,buyers,2026-11-22T00:00:00Z,fair\nb@example.com,buyers,,\n"
+    )
+    assert counts(desk.bring(text, policy="add")) == {"kept_out": 1, "added": 1}
+    assert suppressed(desk) == {"a@example.com": "manual"}
+    add_person(desk.database, "c@example.com")
+    text = "email,segments\nc@example.com,buyers\n"
+    assert counts(desk.bring(text, policy="add")) == {"unchanged": 1}
+    assert desk.segments_of("c@example.com") == ()
+    assert desk.segments_of("b@example.com") == ("buyers",)
+
+
+def test_a_file_of_before_does_not_bring_back_who_left_by_another_file(desk: Desk) -> None:
+    text = "email,consent_at,consent_source\na@example.com,2026-11-22T00:00:00Z,fair 2026\n"
+    desk.bring(text)
+    desk.bring("email,status\na@example.com,unsubscribed\n")
+    assert counts(desk.bring(text)) == {"kept_out": 1}
+
+
+def suppressed(desk: Desk) -> dict[str, str]:
+    with desk.database.read() as connection:
+        rows = connection.execute(sa.select(suppression.c.address_key, suppression.c.reason))
+        return {one.address_key: one.reason for one in rows}
 
 
 def test_a_map_names_columns_and_is_remembered_for_files_with_the_same_ones(desk: Desk) -> None:

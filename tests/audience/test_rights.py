@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from newsletter.audience import load_segments
+from newsletter.audience import load_segments, write_table
 from newsletter.db.schema import audit_log, consent, delivery, event, subscriber, suppression
 from newsletter.errors import InputError, NotFoundError, RefusedError
 from newsletter.tracking import RawEvent
@@ -155,10 +155,19 @@ def test_who_is_kept_out_can_be_put_in_by_nobody_until_somebody_says_why(
 
 def test_a_complaint_is_not_softened_and_a_date_lets_somebody_back(workspace: Workspace) -> None:
     workspace.audience.suppress(WHO, reason="complaint")
-    workspace.audience.suppress(WHO, reason="manual", until="2026-01-01")
-    assert workspace.audience.suppressions()[0]["reason"] == "complaint"
-    workspace.audience.suppress("other@example.com", until="2020-01-01")
-    assert len(workspace.audience.suppressions()) == 1
+    assert not workspace.audience.suppress(WHO, reason="manual", until="2099-01-01")
+    (listed,) = workspace.audience.suppressions()
+    assert (listed["reason"], listed["until"]) == ("complaint", "")
+    other = "other@example.com"
+    with pytest.raises(InputError, match="is past"):
+        workspace.audience.suppress(other, until="2020-01-01")
+    workspace.audience.suppress(other, until="2099-02-01", note="on leave")
+    assert not workspace.audience.suppress(other, until="2099-01-01")
+    listed = {one["email"]: one for one in workspace.audience.suppressions()}[other]
+    assert (listed["until"], listed["note"]) == ("2099-02-01", "on leave")
+    workspace.audience.suppress(other, reason="bounce")
+    listed = {one["email"]: one for one in workspace.audience.suppressions()}[other]
+    assert (listed["reason"], listed["until"]) == ("bounce", "")
 
 
 def test_a_list_of_suppressions_goes_in_whole_or_not_at_all(
@@ -174,7 +183,20 @@ def test_a_list_of_suppressions_goes_in_whole_or_not_at_all(
         workspace.audience.suppress_all(path)
     assert caught.value.line == 3
     listed = {one["email"]: one["until"] for one in workspace.audience.suppressions()}
-    assert listed == {"a@example.com": "", "b@example.com": "2027-01-30"}
+    assert listed == {"a@example.com": "", "b@example.com": "2027-01-31"}
+
+
+def test_a_list_of_suppressions_goes_out_and_in_as_it_is(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.audience.suppress("a@example.com", until="2099-01-31", note="=1+1")
+    before = workspace.audience.suppressions()
+    for kind in ("csv", "xlsx", "jsonl"):
+        path = tmp_path / f"out.{kind}"
+        with path.open("wb") as file:
+            write_table(file, kind, before)
+        assert workspace.audience.suppress_all(path) == 0
+    assert workspace.audience.suppressions() == before
 
 
 # -- everything that is held ------------------------------------------------------------------------

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from newsletter.audience import Audience
+from newsletter.db import HEAD
 from newsletter.errors import InputError, NotFoundError, RefusedError
 from newsletter.workspace import Workspace
+
+backup_module = importlib.import_module("newsletter.db.backup")  # the package names its function
 
 PEOPLE = ("ada@example.com", "bo@example.com")
 
@@ -32,9 +37,9 @@ def test_a_backup_brings_back_what_was_there_but_not_who_was_erased(workspace: W
     workspace.audience.set(PEOPLE[1], {"name": "Y"})
     done = workspace.erase(PEOPLE[0])
     assert done.backups == (path.relative_to(workspace.root).as_posix(),)
-    before, erased = workspace.restore(path)
-    assert erased == 1
-    assert before.exists()
+    restored = workspace.restore(path)
+    assert restored.erased == 1
+    assert restored.before.exists()
     assert workspace.audience.show(PEOPLE[1])["person"]["name"] == "X"
     with pytest.raises(NotFoundError):
         workspace.audience.show(PEOPLE[0])
@@ -48,8 +53,87 @@ def test_who_came_back_after_being_erased_stays(workspace: Workspace) -> None:
     workspace.audience.unsuppress(PEOPLE[0], reason="signed up again")
     workspace.audience.add(PEOPLE[0], {}, source="test", consent_at=datetime.now(UTC))
     path, _ = workspace.backup()
-    assert workspace.restore(path)[1] == 0
+    assert workspace.restore(path).erased == 0
     assert workspace.audience.show(PEOPLE[0])
+
+
+def test_who_was_erased_under_another_address_is_not_brought_back(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    workspace.audience.set(PEOPLE[0], {"email": "new@example.com"})
+    workspace.erase("new@example.com")
+    assert workspace.restore(path).erased == 1
+    with pytest.raises(NotFoundError):
+        workspace.audience.show(PEOPLE[0])
+
+
+def test_a_backup_subscribes_nobody_who_left_since(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    workspace.audience.unsubscribe(PEOPLE[0])
+    workspace.audience.suppress("kept@example.com", reason="complaint")
+    later, _ = workspace.backup(workspace.root / "var" / "later")
+    assert workspace.restore(path).left == 2
+    assert workspace.audience.show(PEOPLE[0])["person"]["status"] == "unsubscribed"
+    assert [one["email"] for one in workspace.audience.suppressions()] == ["kept@example.com"]
+    workspace.audience.resubscribe(PEOPLE[0], proof="by mail")
+    newest, _ = workspace.backup(workspace.root / "var" / "newest")
+    workspace.restore(later)
+    workspace.restore(newest)  # what it says is later than what is here
+    assert workspace.audience.show(PEOPLE[0])["person"]["status"] == "subscribed"
+
+
+def test_a_restore_that_is_cut_off_lets_nothing_happen_until_it_is_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = workspace.backup()
+    workspace.erase(PEOPLE[0])
+    workspace.audience.unsubscribe(PEOPLE[1])
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(_: Audience) -> int:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Audience, "erase_again", cut)
+        with pytest.raises(CutOffError):
+            workspace.restore(path)
+    with Workspace(workspace.root, actor="desk") as again:
+        with pytest.raises(RefusedError, match="cut off half-way"):
+            again.audience.show(PEOPLE[0])
+        done = again.restore(path)
+        assert (done.erased, done.left) == (1, 1)
+        with pytest.raises(NotFoundError):
+            again.audience.show(PEOPLE[0])
+        assert again.audience.show(PEOPLE[1])["person"]["status"] == "unsubscribed"
+
+
+def test_a_backup_of_a_newer_program_changes_nothing(
+    workspace: Workspace, database_url: str
+) -> None:
+    with workspace.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    path = workspace.root / "var" / "b#1?.db"  # a name that an address can't have as it is
+    backup_module._write(workspace.database, path)
+    with workspace.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{HEAD}'")
+    with pytest.raises(InputError, match="schema 9999"):
+        workspace.restore(path)
+    assert workspace.audience.show(PEOPLE[0])
+
+
+def test_a_damaged_database_can_be_replaced(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Workspace(workspace_dir, actor="desk") as one:
+        one.audience.add(PEOPLE[0], {}, source="test", consent_at=None)
+        path, _ = one.backup()
+    file = workspace_dir / "var" / "newsletter.db"
+    file.write_bytes(b"no database at all" * 1000)
+    with Workspace(workspace_dir, actor="desk") as one:
+        before = one.restore(path).before
+        assert before.read_bytes().startswith(b"no database")
+        assert one.audience.show(PEOPLE[0])
 
 
 def test_a_backup_is_not_overwritten(workspace: Workspace) -> None:

@@ -107,9 +107,16 @@ class OutboxLane:
         pass
 
 
-def forget(path: Path, deliveries: Iterable[tuple[int, int]]) -> int:
-    """Remove what these deliveries (mailing, n) left in a Maildir, read or not; returns how many files."""
+def forget(path: Path, deliveries: Iterable[tuple[int, int]], email: str) -> int:
+    """Remove what these deliveries (mailing, n) left in a Maildir, read or not, and test mails to an
+    address; returns how many files."""
     removed = 0
+    tests = file_name(0, 0).partition("-")[0]  # the number of no mailing
+    for folder in ("new", "cur"):
+        for test in (path / folder).glob(f"{tests}-*"):
+            if email.lower().encode() in test.read_bytes().lower():
+                test.unlink()
+                removed += 1
     read = {one.name.partition(":")[0]: one for one in (path / "cur").glob("*.eml*")}
     for mailing, n in deliveries:
         name = file_name(mailing, n)
