@@ -21,7 +21,7 @@ from newsletter.audience.changes import (
     leave,
     set_values,
 )
-from newsletter.audience.columns import FREQUENCIES, Options, field_value
+from newsletter.audience.columns import FREQUENCIES, LONGEST_VALUE, Options, field_value
 from newsletter.audience.conditions import Asked
 from newsletter.audience.definitions import LAST, Definitions
 from newsletter.audience.departures import Departures, departures, leave_again
@@ -205,6 +205,7 @@ class Audience:
         an address or value that is none, RefusedError for one that is here or kept out."""
         address = _address(email)
         columns, fields, segments = self._values(values)
+        source = _said("the proof", source)
         with self.database.write() as connection:
             self._refuse_kept_out(connection, address.key)
             person = add_person(
@@ -255,7 +256,9 @@ class Audience:
         fields: dict[str, Any] = {}
         segments: list[str] = []
         for name, text in given.items():
-            value = tidy(text)
+            value = _said(
+                name, text, most=LONGEST_VALUE * (1 if name in self.settings.fields else 4)
+            )
             if name in self.settings.fields:
                 fields[name] = (
                     field_checked(name, value, self.settings.fields[name]) if value else None
@@ -305,6 +308,7 @@ class Audience:
 
     def unsubscribe(self, email: str, *, reason: str = "") -> bool:
         """End somebody's subscription; returns whether it was not ended before."""
+        reason = _said("the reason", reason)
         with self.database.write() as connection:
             person = find(connection, email).id
             changed = leave(connection, [person], method="command", reason=reason)
@@ -321,7 +325,7 @@ class Audience:
             person = find(connection, email)
             self._refuse_kept_out(connection, address_key(email))
             back = person.status != "subscribed"
-            agree(connection, person.id, method="command", source=tidy(proof)[:500])
+            agree(connection, person.id, method="command", source=_said("the proof", proof))
             log(connection, self.actor, "resubscribe", str(person.id), {"proof": proof})
         return back
 
@@ -331,6 +335,7 @@ class Audience:
         """Keep an address out, subscriber or not; returns whether it was not kept out before. `until`
         is a day, e.g. 2027-01-31."""
         expires = day(until, self.settings.publication.zone) if until else None
+        note = _said("the note", note)
         key = address_key(email)
         with self.database.write() as connection:
             new = suppress(connection, key, reason, note=note, until=expires)
@@ -552,6 +557,14 @@ def _address(email: str) -> Address:
         return parse_address(email)
     except AddressError as error:
         raise InputError(f'"{email}" is no e-mail address: {error}') from None
+
+
+def _said(what: str, text: str, *, most: int = LONGEST_VALUE) -> str:
+    """What somebody typed, on one line. Raises InputError when an import would not take it back."""
+    said = tidy(text)
+    if len(said) > most:
+        raise InputError(f"{what} has {len(said)} characters; {most} is the most")
+    return said
 
 
 def field_checked(name: str, text: str, settings: FieldSettings) -> Any:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from itertools import compress
+from itertools import chain, compress, count
 from typing import Any
 
 from newsletter.audience.addresses import AddressError, address_parts
-from newsletter.audience.segments import Segments
+from newsletter.audience.segments import RESERVED_KEY, Segments
 from newsletter.audience.tables import Row, original
 from newsletter.config import FieldSettings
 from newsletter.db import compact_json
@@ -27,13 +27,19 @@ LONGEST_VALUE = 500  #: characters of a name or field
 MOST_VALUES = 100  #: of a list
 MOST_NOTICES = 20  #: columns without use that are named one by one
 _MOST_REMEMBERED = 50_000  # cells of a column whose meaning is kept
+_LAST_PAUSE = datetime(2200, 1, 1, tzinfo=UTC)
+#: What Go writes (`2021-09-16 08:52:47.123456789 +0100 CET`): a zone twice, and nanoseconds.
+_GO_TIME = re.compile(r"^([^.]*(?:\.\d{1,6})?)\d* ?([+-]\d{4})(?: \S+)?$")
+#: In a column's name: it may tell who is not to be mailed.
+_SAYS_WHO_LEFT = re.compile(r"(^|_)(status|state|unsubscribed|bounced|opted_out|disabled)$")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _FIRST_CONSENT = datetime(1990, 1, 1, tzinfo=UTC)  # before it nobody had a newsletter
 
 #: What a column can mean, besides declared fields.
 MEANINGS = (
     "email", "name", "first_name", "last_name", "segments", "status", "language", "consent_at",
-    "consent_source", "created_at", "left_at", "topics", "frequency", "lens", "attributes",
+    "consent_source", "created_at", "left_at", "topics", "frequency", "lens", "paused_until",
+    "attributes",
 )  # fmt: skip
 IGNORED = "-"  #: `--map "Notes=-"`
 _ALSO: Mapping[str, str] = {
@@ -61,7 +67,7 @@ class System:
     """Another system's export: how it is known, and what its columns mean."""
 
     name: str
-    needs: frozenset[str]  #: columns that only its exports have together
+    needs: tuple[frozenset[str], ...]  #: columns that only its exports have together, by age
     columns: Mapping[str, str]
     statuses: Mapping[str, str] = field(default_factory=dict)
     default_status: Callable[[frozenset[str]], str] = lambda _: ""
@@ -79,7 +85,7 @@ def _of_mailchimp(columns: frozenset[str]) -> str:
 SYSTEMS: tuple[System, ...] = (
     System(
         "mailchimp",
-        frozenset({"email_address", "member_rating", "euid"}),
+        (frozenset({"email_address", "member_rating", "euid"}),),
         {
             "email_address": "email", "first_name": "first_name", "last_name": "last_name",
             "confirm_time": "consent_at", "tags": "segments", "unsub_time": "left_at",
@@ -89,13 +95,13 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "substack",
-        frozenset({"email", "active_subscription", "email_disabled"}),
+        (frozenset({"email", "active_subscription", "email_disabled"}),),
         {"email": "email", "name": "name", "email_disabled": "status", "created_at": "consent_at"},
         {"true": "left", "false": "subscribed", "yes": "left", "no": "subscribed"},
     ),
     System(
         "ghost",
-        frozenset({"email", "subscribed_to_emails", "complimentary_plan"}),
+        (frozenset({"email", "subscribed_to_emails", "complimentary_plan"}),),
         {
             "email": "email", "name": "name", "subscribed_to_emails": "status",
             "created_at": "consent_at", "labels": "segments", "deleted_at": "left_at",
@@ -104,7 +110,7 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "listmonk",
-        frozenset({"uuid", "email", "attributes", "status"}),
+        (frozenset({"uuid", "email", "attributes", "status"}),),
         {
             "email": "email", "name": "name", "status": "status", "attributes": "attributes",
             "created_at": "consent_at", "lists": "segments",
@@ -113,9 +119,12 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "buttondown",
-        frozenset({"email", "metadata", "tags", "referrer_url"}),
+        (
+            frozenset({"email", "metadata", "tags", "referrer_url"}),
+            frozenset({"email_address", "metadata", "tags", "type"}),
+        ),
         {
-            "email": "email", "subscriber_type": "status", "type": "status",
+            "email": "email", "email_address": "email", "subscriber_type": "status", "type": "status",
             "creation_date": "consent_at", "tags": "segments", "metadata": "attributes",
             "unsubscription_date": "left_at",
         },
@@ -130,7 +139,7 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "beehiiv",
-        frozenset({"email", "status", "subscription_tier", "utm_channel"}),
+        (frozenset({"email", "status", "subscription_tier", "utm_channel"}),),
         {
             "email": "email", "name": "name", "first_name": "first_name",
             "last_name": "last_name", "status": "status", "created_at": "consent_at",
@@ -148,13 +157,13 @@ SYSTEMS: tuple[System, ...] = (
 #: and `topics` are JSON, segments keys joined by commas, times UTC as SQLite keeps them.
 STAGED = (
     "key", "address", "domain", "name", "language", "status", "fields", "segments", "topics",
-    "frequency", "lens", "consent_at", "consent_source", "created_at",
+    "frequency", "lens", "paused_until", "consent_at", "consent_source", "created_at",
 )  # fmt: skip
 AT = {name: n for n, name in enumerate(STAGED)}
 #: What a cell says when it is empty, of those that go in as they are.
 _EMPTY: Mapping[str, Any] = {
     "language": "", "segments": "", "topics": None, "frequency": "", "lens": "",
-    "consent_at": None, "consent_source": "", "created_at": None,
+    "paused_until": None, "consent_at": None, "consent_source": "", "created_at": None,
 }  # fmt: skip
 _NO_SEGMENTS: tuple[str, tuple[()]] = ("", ())
 
@@ -223,7 +232,10 @@ class Columns:
         *,
         topics: Sequence[str] = (),
         file: str = "",
+        literal: bool = False,
     ) -> None:
+        """`literal` says that cells are as they were written, without apostrophes before formulas."""
+        self.literal = literal
         self.fields = fields
         self.segments = segments
         self.options = options
@@ -238,6 +250,7 @@ class Columns:
         self._labels = {
             fold(label): key for key, labels in segments.names() for label in (key, *labels)
         }
+        self._made: dict[str, str] = {}  # tag to key of the segment that is made for it
         self._cells: list[_Cells] = []
         self._names = _names(header)
         self.extend(header)
@@ -276,14 +289,20 @@ class Columns:
 
     def _meaning(self, written: str) -> str:
         """What a column means; empty for one that is not used."""
-        name = _plain(written)
-        for given, meaning in self.options.map.items():
-            if _plain(given) == name:
+        name = plain_name(written)
+        for given, meaning in reversed(list(self.options.map.items())):  # the last word counts
+            if plain_name(given) == name:
                 return "" if meaning == IGNORED else self._known(meaning, given)
         if self.system:
             meaning = self.system.columns.get(name, "")
             if meaning and (meaning not in self.meanings or meaning in ("segments", "attributes")):
                 return meaning
+            known = any(name in needs for needs in self.system.needs)
+            if not known and name not in self.fields and _SAYS_WHO_LEFT.search(name):
+                self.notices.append(
+                    f'column "{tidy(written)}" is not used; if it tells who has left, say so: --map '
+                    f'"{tidy(written)}=status"'
+                )
             return name if name in self.fields else ""
         meaning = name if name in MEANINGS or name in self.fields else _ALSO.get(name, "")
         if meaning and meaning not in self.meanings:
@@ -299,7 +318,7 @@ class Columns:
         return ""
 
     def _known(self, meaning: str, column: str) -> str:
-        name = _plain(meaning)
+        name = plain_name(meaning)
         if name not in MEANINGS and name not in self.fields:
             known = [*MEANINGS, *self.fields]
             hint = did_you_mean(name, known) or f" There are: {', '.join(known)}."
@@ -315,7 +334,10 @@ class Columns:
         refused: dict[int, str] = {}
         matrix = self._as_wide(rows, refused)
         given = list(zip(*matrix, strict=True)) if matrix else [()] * len(self.meanings)
-        staged: dict[str, Sequence[Any]] = _addresses(given[self._email], refused)
+        emails: Sequence[str] = given[self._email]
+        if not self.literal:
+            emails = [original(one) if one[:1] == "'" else one for one in emails]
+        staged: dict[str, Sequence[Any]] = _addresses(emails, refused)
         fields: list[Sequence[str]] = []
         labels: list[Sequence[Any]] = []
         said: dict[str, Sequence[Any]] = {}
@@ -373,7 +395,7 @@ class Columns:
 
     def _statuses(self, said: Mapping[str, Sequence[Any]], length: int) -> list[str]:
         statuses = [one or self._default for one in said.get("status", [""] * length)]
-        if self.system and "left_at" in said:
+        if "left_at" in said:
             gone = self._default or "left"
             for n, left in enumerate(said["left_at"]):
                 if left and statuses[n] in ("", "subscribed"):
@@ -397,7 +419,7 @@ class Columns:
 
     def _read_cell(self, meaning: str, empty: Any, cell: str) -> Any:
         """What a cell says. Raises ValueError with what is wrong with it."""
-        text = tidy(original(cell))
+        text = tidy(cell if self.literal else original(cell))
         if meaning in self.fields:
             return self._field(meaning, text)
         if not text:
@@ -409,6 +431,8 @@ class Columns:
                 return self._status(text)
             case "consent_at" | "created_at":
                 return _time(meaning, text)
+            case "paused_until":
+                return _time(meaning, text, past=False)
             case "segments":
                 return self._segments(text)
             case "topics":
@@ -430,7 +454,7 @@ class Columns:
 
     def _status(self, text: str) -> str:
         statuses = {**STATUSES, **(self.system.statuses if self.system else {})}
-        status = statuses.get(_plain(text))
+        status = statuses.get(plain_name(text))
         if status is None:
             known = dict.fromkeys(statuses.values())
             raise _CellError(f'status "{text}" is none of {", ".join(known)}')
@@ -443,8 +467,11 @@ class Columns:
         for label in _split(text, self.system.separator if self.system else ";"):
             key = self._labels.get(fold(label))
             if key is None and self.creates_segments:
-                key = slugify(label)[:40]
+                key = self._new_key(label)
                 notes.append((key, label))
+            elif key is None and self.system:
+                notes.append(("", f'the tag "{label}" is no segment, and was not used'))
+                continue
             elif key is None:
                 hint = did_you_mean(label, [segment.name for segment in self.segments])
                 raise _CellError(f'"{label}" is no segment.{hint}')
@@ -457,6 +484,16 @@ class Columns:
             keys.append(key)
         return ",".join(dict.fromkeys(keys)), notes
 
+    def _new_key(self, label: str) -> str:
+        """The key of a segment for a tag: no other tag's, and no other segment's."""
+        folded = fold(label)
+        if folded not in self._made:
+            stem = slugify(label)[:36].strip("-") or "tag"
+            taken = {*self.segments.keys, *self._made.values(), RESERVED_KEY}
+            keys = chain([stem], (f"{stem}-{n}" for n in count(2)))
+            self._made[folded] = next(key for key in keys if key not in taken)
+        return self._made[folded]
+
     def _topics(self, text: str) -> str:
         chosen = []
         for topic in _split(text, ";"):
@@ -468,6 +505,9 @@ class Columns:
 
     def _choice(self, meaning: str, text: str) -> str:
         known = FREQUENCIES[1:] if meaning == "frequency" else self.segments.keys
+        if meaning == "lens" and text in known and not self.segments.get(text).choosable:
+            self.notices.append(f'"{text}" can\'t be chosen as a lens any more, and was not used')
+            return ""
         if text not in known:
             hint = did_you_mean(text, known) or f" There are: {', '.join(known)}."
             raise _CellError(f'{meaning} "{text}" is not known.{hint}')
@@ -482,9 +522,9 @@ class Columns:
         if not isinstance(found, dict):
             raise _CellError("attributes are no JSON object")
         return "".join(
-            self._field(_plain(name), tidy(_as_cell(value)))
+            self._field(plain_name(name), tidy(_as_cell(value)))
             for name, value in found.items()
-            if _plain(name) in self.fields and value not in (None, "", [])
+            if plain_name(name) in self.fields and value not in (None, "", [])
         )
 
 
@@ -522,19 +562,20 @@ def _as_cell(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A column's name as it is compared: "E-Mail Address" is `e_mail_address`."""
     return fold(name).replace(" ", "_")
 
 
 def _names(header: Sequence[str]) -> frozenset[str]:
-    return frozenset(map(_plain, header))
+    return frozenset(map(plain_name, header))
 
 
 def _system(header: Sequence[str], wanted: str | None, file: str) -> System | None:
     """The system whose export it is. Raises InputError when the one that was named it can't be."""
     columns = _names(header)
     if wanted is None:
-        return next((one for one in SYSTEMS if one.needs <= columns), None)
+        return next((one for one in SYSTEMS if any(needs <= columns for needs in one.needs)), None)
     for one in SYSTEMS:
         if one.name == wanted:
             if not any(one.columns.get(name) == "email" for name in columns):
@@ -554,17 +595,17 @@ def _split(text: str, separator: str) -> list[str]:
     return [label for one in found if (label := (one[0] or one[1]).strip())]
 
 
-def _time(name: str, text: str) -> str:
+def _time(name: str, text: str, *, past: bool = True) -> str:
     try:
-        value = datetime.fromisoformat(text.removesuffix(" UTC"))
+        value = datetime.fromisoformat(_GO_TIME.sub(r"\1\2", text.removesuffix(" UTC")))
         moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         moment = None
-    if moment is None or not _FIRST_CONSENT <= moment <= datetime.now(UTC) + _CLOCKS_DIFFER:
+    latest = datetime.now(UTC) + _CLOCKS_DIFFER if past else _LAST_PAUSE
+    if moment is None or not _FIRST_CONSENT <= moment <= latest:
         example = "2026-05-03T09:00:00Z"
-        raise _CellError(
-            f'{name} "{text}" is no time in the past; write it as {example}, with its zone'
-        )
+        kind = "time in the past" if past else "time"
+        raise _CellError(f'{name} "{text}" is no {kind}; write it as {example}, with its zone')
     return as_kept(moment)
 
 

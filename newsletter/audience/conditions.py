@@ -75,7 +75,11 @@ def member_of(segment: Segment, asked: Asked) -> sa.ColumnElement[bool]:
     by_rule = where(segment.rule, asked)
     if not segment.choosable:
         return by_rule
-    return sa.case((subscriber.c.lens == "", by_rule), else_=subscriber.c.lens == segment.key)
+    # what can't be chosen any more is no choice
+    choosable = [one.key for one in asked.segments if one.choosable]
+    return sa.case(
+        (subscriber.c.lens.not_in(choosable), by_rule), else_=subscriber.c.lens == segment.key
+    )
 
 
 def compiled(condition: Condition, asked: Asked) -> sa.ColumnElement[bool]:

@@ -22,10 +22,10 @@ from typing import Any, Literal, TextIO
 
 import sqlalchemy as sa
 
-from newsletter.audience.columns import AT, KEPT_OUT, STAGED, Columns, Options, as_kept
+from newsletter.audience.columns import AT, KEPT_OUT, STAGED, Columns, Options, as_kept, plain_name
 from newsletter.audience.erased import ErasedPeople
 from newsletter.audience.people import log, suppression_holds
-from newsletter.audience.segments import Segments
+from newsletter.audience.segments import MOST, Segments
 from newsletter.audience.tables import Table, harmless
 from newsletter.config import FieldSettings
 from newsletter.db import Database, Writer
@@ -38,6 +38,8 @@ from newsletter.db.schema import (
     subscriber,
     suppression,
 )
+from newsletter.errors import InputError
+from newsletter.text import did_you_mean
 
 CHUNK = 20_000  #: rows a transaction; keeps other writers waiting about half a second
 FIRST_ROWS = 5  #: shown by a dry run
@@ -100,6 +102,7 @@ _stage = sa.Table(
     sa.Column("topics", Json),
     sa.Column("frequency", sa.Text),
     sa.Column("lens", sa.Text),
+    sa.Column("paused_until", UTCTime),
     sa.Column("consent_at", UTCTime),
     sa.Column("consent_source", sa.Text),
     sa.Column("created_at", UTCTime),
@@ -160,7 +163,13 @@ class Importer:
         writer = self.database.writer()
         options = self._with_known_map(table, options)
         columns = Columns(
-            table.header, self.fields, self.segments, options, topics=self.topics, file=table.name
+            table.header,
+            self.fields,
+            self.segments,
+            options,
+            topics=self.topics,
+            file=table.name,
+            literal=table.format == "jsonl",
         )
         self.result.system = columns.system.name if columns.system else None
         try:
@@ -170,6 +179,7 @@ class Importer:
             ):
                 self._read(storage, table, columns, refused, dry=dry)
                 table.refuse_changed()
+                self._refuse_too_many(columns.new_segments)
                 storage.merge(self.result)
                 self.result.new_segments = columns.new_segments
                 if columns.new_segments and not dry and make_segments:
@@ -185,6 +195,8 @@ class Importer:
             writer.close()
         if refused.count and not dry:
             self.result.rejects_file = str(rejects)
+        elif not dry:
+            rejects.unlink(missing_ok=True)  # of an earlier run, with other mistakes
         if table.note:
             self.result.notices.insert(0, table.note)
         self.result.notices += columns.finish()
@@ -212,8 +224,22 @@ class Importer:
                 self.progress(table.position(), table.size, "reading")
         self.result.rejected = refused.count
 
+    def _refuse_too_many(self, new: Mapping[str, str]) -> None:
+        if new and (number := len(self.segments) + len(new)) > MOST:
+            raise InputError(
+                f"there would be {number} segments with those for its tags; {MOST} is the most. "
+                "Import without them (--no-create-segments), or leave the column out: "
+                '--map "COLUMN=-"'
+            )
+
     def _with_known_map(self, table: Table, options: Options) -> Options:
-        """What was said of a file with these columns before, and what is said now."""
+        """What was said of a file with these columns before, and what is said now. Raises InputError for
+        a column that is not there."""
+        names = [plain_name(one) for one in table.header]
+        for column in options.map:
+            if plain_name(column) not in names and table.format != "jsonl":
+                hint = did_you_mean(column, table.header)
+                raise InputError(f'--map: there is no column "{column}".{hint}', file=table.name)
         with self.database.read() as connection:
             known = connection.scalar(
                 sa.select(column_map.c.map).where(column_map.c.columns == _hash(table.header))
@@ -224,6 +250,8 @@ class Importer:
             "columns are understood as the last time: "
             + ", ".join(f"{column}={known[column]}" for column in sorted(known))
         )
+        said = [plain_name(one) for one in options.map]
+        known = {one: meaning for one, meaning in known.items() if plain_name(one) not in said}
         return Options(
             {**known, **options.map}, options.system, options.replaces, options.creates_segments
         )
@@ -546,6 +574,9 @@ class _Storage:
                 else_=given("status"),
             ),
             "topics": sa.func.coalesce(staged.topics, person.topics),
+            "paused_until": sa.func.coalesce(
+                staged.paused_until, person.paused_until, type_=UTCTime
+            ),
             "fields": self._fields(policy),
         }
 
@@ -623,6 +654,7 @@ class _Storage:
             "topics": staged.topics,
             "frequency": staged.frequency,
             "lens": staged.lens,
+            "paused_until": staged.paused_until,
             "consent_at": staged.consent_at,
             "consent_source": sa.func.coalesce(
                 sa.func.nullif(staged.consent_source, ""), sa.literal(source)
@@ -866,6 +898,6 @@ class _Rejects:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+            self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="")
             csv.writer(self._file).writerow(["line", "reason", "row"])
         csv.writer(self._file).writerow([line, reason, *map(harmless, cells)])

@@ -69,6 +69,11 @@ BUILT_IN: Mapping[str, Kind] = {
     "created_at": "time",
     "subscribed_days": "days",
 }
+#: What some of them can hold; a rule that asks for anything else is a slip.
+KNOWN_VALUES: Mapping[str, tuple[str, ...]] = {
+    "status": ("subscribed", "pending", "unsubscribed"),
+    "frequency": ("", "fortnightly", "monthly"),
+}
 #: What may stand where a condition or a value does, with an example each.
 FUNCTIONS: Mapping[str, str] = {
     "has": "has(topics, 'security')",
@@ -290,9 +295,7 @@ class _Reader:
             case exp.In():
                 return self._in(node)
             case exp.Between():
-                of = self._field(node.this, compared=True)
-                low, high = (self._value(node.args[end], of) for end in ("low", "high"))
-                return Between(text, of, low, high)
+                return self._between(node)
             case exp.Like() | exp.ILike():
                 return self._like(node)
             case exp.Column() | exp.Boolean():
@@ -305,6 +308,13 @@ class _Reader:
             case _ if type(node) in _OPERATORS:
                 return self._comparison(node)
         return _refuse(node)
+
+    def _between(self, node: Node) -> Condition:
+        of = self._field(node.this, compared=True)
+        if of.kind == "boolean":
+            raise RuleError(f'"{of.name}" is true or false; nothing is between')
+        low, high = (self._value(node.args[end], of) for end in ("low", "high"))
+        return Between(_text(node), of, low, high)
 
     def _in(self, node: Node) -> Condition:
         text = _text(node)
@@ -346,6 +356,8 @@ class _Reader:
         if isinstance(left, exp.Anonymous) and left.name.lower() in VERBS:
             return self._did(node, left, operator, right)
         of = self._field(left, compared=True)
+        if of.kind == "boolean" and operator not in ("=", "<>"):
+            raise RuleError(f'"{of.name}" is true or false; neither is less than the other')
         value = self._value(right, of)
         self._require_choice(of, value)
         return Compare(_text(node), of, operator, value)
@@ -441,10 +453,14 @@ class _Reader:
     def _require_choice(self, of: Field, *values: Value) -> None:
         """A value that a choice can't have is a slip: the segment would be empty for ever."""
         settings = self.fields.get(of.name)
+        choices: Collection[str] = settings.choices if settings else KNOWN_VALUES.get(of.name, ())
+        if of.name == "lens":
+            choices = ("", *self.segments)
         for value in values:
-            if settings and settings.choices and value not in settings.choices:
-                hint = did_you_mean(str(value), settings.choices)
-                raise RuleError(f"'{value}' is none of {', '.join(settings.choices)}.{hint}")
+            if choices and value not in choices:
+                named = [one for one in choices if one]
+                hint = did_you_mean(str(value), named)
+                raise RuleError(f"'{value}' is none of {', '.join(named)}.{hint}")
 
     def _value(self, node: Node, of: Field) -> Value:
         moment = _moment(node)

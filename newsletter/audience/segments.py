@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Never
 
-from newsletter.audience.rules import Rule
+from newsletter.audience.rules import InSegment, Rule
 from newsletter.config import FieldSettings, line_of_error
 from newsletter.errors import ConfigError, NotFoundError, RuleError
 from newsletter.text import did_you_mean, fold
 
 FILE = Path("subscribers") / "segments.toml"
 MOST = 60  #: segments in a publication: memberships travel as the bits of one 64-bit number
+RESERVED_KEY = "all"  #: stands for everybody
+DEEPEST = 10  #: segments that ask for each other in a row
+LARGEST = 1_000  #: conditions of a rule, those of the segments that it asks for among them
 _KEYS = ("key", "name", "aliases", "priority", "rule", "manual", "choosable")
 
 
@@ -123,6 +126,22 @@ def _ring(segments: Sequence[Segment]) -> list[str]:
     return next(filter(None, (find(key, []) for key in asks)), [])
 
 
+def _reach(
+    segment: Segment, among: Mapping[str, Segment], known: dict[str, tuple[int, int]]
+) -> tuple[int, int]:
+    """How deep a segment's rule asks for others, and how many conditions that makes in all: SQL holds
+    those of a segment wherever it is asked for."""
+    if segment.key not in known:
+        depth, size = 0, 0
+        for condition in segment.rule or ():
+            size += 1
+            if isinstance(condition, InSegment) and condition.key in among:
+                below, more = _reach(among[condition.key], among, known)
+                depth, size = max(depth, below + 1), size + more
+        known[segment.key] = depth, size
+    return known[segment.key]
+
+
 class _Reader:
     def __init__(self, text: str, fields: Mapping[str, FieldSettings]) -> None:
         self.fields = fields
@@ -149,6 +168,16 @@ class _Reader:
         if ring := _ring(segments):
             at = [segment.key for segment in segments].index(ring[0])
             self._fail(at, f"segments that ask for each other: {' → '.join(ring)}", "rule")
+        for i, segment in enumerate(segments):
+            depth, size = _reach(segment, {one.key: one for one in segments}, {})
+            if depth > DEEPEST or size > LARGEST:
+                what = (
+                    f"asks for segments that ask for others, {depth} deep; {DEEPEST} is the most"
+                    if depth > DEEPEST
+                    else f"and the segments that it asks for hold {size:,} conditions; {LARGEST:,} "
+                    "is the most"
+                )
+                self._fail(i, f'the rule of "{segment.key}" {what}', "rule")
         return Segments(segments)
 
     def _segment(self, i: int, table: dict[str, Any]) -> Segment:
@@ -158,7 +187,7 @@ class _Reader:
         key = table.get("key")
         if not isinstance(key, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
             self._fail(i, 'needs a `key` of a-z, 0-9 and hyphens, e.g. key = "ai-teams"', "key")
-        if key == "all":
+        if key == RESERVED_KEY:
             self._fail(i, '"all" is reserved: it stands for everybody', "key")
         name = table.get("name", key)
         aliases = table.get("aliases", [])

@@ -14,6 +14,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -41,9 +42,16 @@ _BOMS = (
 )
 # One byte a character, and what files of spreadsheets are in; others would be guesses on little text.
 _LEGACY = ("cp1252", "cp1250", "cp1251", "iso8859_15", "mac_roman")
+# What Python can decode, and no file of a table is written in.
+_NO_ENCODINGS = (
+    "punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape", "base64", "bz2", "hex",
+    "quopri", "rot_13", "uu", "zlib",
+)  # fmt: skip
 # A workbook is a zip: what it may grow to, and how far one of its parts may have been squeezed.
 _MOST_UNPACKED = 4 << 30
-_MOST_TEXTS = 256 << 20  # the shared strings, which are read as a whole
+_MOST_TEXTS = 128 << 20  # the shared strings, which are read as a whole
+_MOST_OF_OTHERS = 32 << 20  # styles and all the rest, which make objects ten times as large
+_LAST_ROW = 1_048_576  # of a workbook
 _MOST_SQUEEZED = 200
 # What a spreadsheet would take for a formula.
 _FORMULA = re.compile(r"^'*[=+\-@\t\r]")
@@ -149,7 +157,13 @@ def _format(file: IO[bytes], name: str, path: Path | None, how: How) -> Format:
     if how.format:
         return how.format
     if head == b"PK\x03\x04":
+        if path is not None and path.suffix.lower() == ".zip":
+            raise InputError("is a zip; unpack it, and import the file that is in it", file=name)
         return "xlsx"
+    if head.lstrip()[:1] == b"[":
+        raise InputError(
+            "begins like a JSON array; save it as JSON Lines, one object a line", file=name, line=1
+        )
     if path is None:
         return "jsonl" if head.lstrip().startswith(b"{") else "csv"
     kind = _ENDINGS.get(path.suffix.lower(), "csv")
@@ -192,11 +206,11 @@ def _encoding(file: IO[bytes], name: str, wanted: str | None) -> tuple[str, str]
     bom = next((encoding for mark, encoding in _BOMS if head.startswith(mark)), None)
     if wanted:
         try:
-            codecs.lookup(wanted)
-        except LookupError:
-            raise InputError(
-                f'"{wanted}" is no encoding; give one such as utf-8 or cp1252'
-            ) from None
+            known = codecs.lookup(wanted).name
+        except (LookupError, ValueError):
+            known = ""
+        if not known or known.replace("-", "_") in _NO_ENCODINGS:
+            raise InputError(f'"{wanted}" is no encoding; give one such as utf-8 or cp1252')
     encoding = wanted or bom or "utf-8"
     refusal = _scan(file, name, encoding)
     if refusal is None:
@@ -312,6 +326,11 @@ class _Separated(Table):
         self._text = io.TextIOWrapper(file, encoding, newline="")
         try:
             first = self._first_line()
+            said = re.fullmatch(r'"?sep=([^\w"])"?\s*', first, re.IGNORECASE)  # for a spreadsheet
+            self._before = 1 if said else 0
+            if said:
+                self._text.readline(LONGEST_LINE)
+                delimiter = delimiter or said[1]
             self.delimiter = delimiter or max(",;\t|", key=first.count)
             if self.delimiter == "\t":
                 self.format = "tsv"
@@ -341,7 +360,7 @@ class _Separated(Table):
         return re.sub(r'"[^"]*"', "", first)
 
     def chunks(self) -> Iterator[list[Row]]:
-        reader, chunk = self._reader, []
+        reader, chunk, before = self._reader, [], self._before
         line = reader.line_num + 1
         while True:
             try:
@@ -349,7 +368,7 @@ class _Separated(Table):
                     last = reader.line_num
                     if cells and (cells[0].strip() or any(map(str.strip, cells))):
                         problem = _swallowed(cells, self.delimiter) if last > line else ""
-                        chunk.append(Row(line, cells, problem))
+                        chunk.append(Row(line + before, cells, problem))
                         if len(chunk) >= _CHUNK:
                             yield chunk
                             chunk = []
@@ -357,9 +376,9 @@ class _Separated(Table):
                 break
             except csv.Error as error:
                 last = reader.line_num
-                lines = f"lines {line} to {last}" if last > line else "this line"
+                lines = f"lines {line + before} to {last + before}" if last > line else "this line"
                 reason = f"{lines} can't be read as CSV ({error}); is a quote not closed?"
-                chunk.append(Row(line, [], reason))
+                chunk.append(Row(line + before, [], reason))
                 line = last + 1
         yield chunk
 
@@ -415,10 +434,9 @@ class _JsonLines(Table):
                 continue
             try:
                 found = json.loads(text)
+                chunk.append(self._row(line, found, places))
             except (ValueError, RecursionError) as error:
                 chunk.append(Row(line, [], f"this line is no JSON ({tidy(str(error))[:80]})"))
-            else:
-                chunk.append(self._row(line, found, places))
             if len(chunk) >= most:
                 break
         self._line = line
@@ -447,13 +465,16 @@ def _flat(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+_HALVES = re.compile("[\ud800-\udfff]")  # of letters, which no file can hold
+
+
 def _cell(value: Any) -> str:
     """A value as it would stand in CSV."""
     match value:
         case None:
             return ""
         case str():
-            return value
+            return value if value.isascii() else _HALVES.sub("\ufffd", value)
         case bool():
             return "true" if value else "false"
         case float():
@@ -484,7 +505,9 @@ class _Workbook(Table):
         try:
             self._book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             chosen = self._book[sheet] if sheet else self._book.worksheets[0]
-        except (KeyError, IndexError):
+        except (KeyError, IndexError) as error:
+            if not hasattr(self, "_book"):
+                raise InputError(f"is no workbook: {tidy(str(error))[:120]}", file=name) from None
             there = ", ".join(self._book.sheetnames) if hasattr(self, "_book") else "none"
             raise InputError(f'has no sheet "{sheet}" (there: {there})', file=name) from None
         except Exception as error:  # noqa: BLE001  (openpyxl raises whatever it stumbles over)
@@ -503,10 +526,19 @@ class _Workbook(Table):
         self._book.close()
         super().__exit__()
 
+    def _refuse_size(self, rows: int, columns: int) -> None:
+        if rows > _LAST_ROW or columns > MOST_COLUMNS:
+            raise InputError(
+                f"has more than {MOST_COLUMNS:,} columns or {_LAST_ROW:,} rows",
+                file=self.name,
+                line=min(rows, _LAST_ROW),
+            )
+
     def _values(self) -> Iterator[Row]:
         try:
-            rows = self._sheet.iter_rows(values_only=True, max_col=MOST_COLUMNS + 1)
-            for number, values in enumerate(rows, 1):
+            self._sheet.reset_dimensions()  # what the file says of its size may be wrong
+            for number, values in enumerate(self._sheet.iter_rows(values_only=True), 1):
+                self._refuse_size(number, len(values))
                 cells = [_cell(value) for value in values]
                 if any(cell.strip() for cell in cells) or number == 1:
                     while cells and not cells[-1]:
@@ -535,7 +567,9 @@ def _refuse_bomb(file: IO[bytes], name: str) -> None:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
             heads = [archive.open(part).read(1_000) for part in parts[:10_000]]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError, EOFError,
+    ) as error:  # fmt: skip
         raise InputError(f"is no workbook: its zip can't be read ({error})", file=name) from None
     if len(parts) > 10_000:
         raise InputError(f"has {len(parts):,} parts, as no workbook has", file=name)
@@ -546,10 +580,12 @@ def _refuse_bomb(file: IO[bytes], name: str) -> None:
         )
     for part in parts:
         squeezed = part.file_size / max(1, part.compress_size)
-        texts = part.filename.lower().endswith("sharedstrings.xml")
-        if (part.file_size > _BLOCK and squeezed > _MOST_SQUEEZED) or (
-            part.file_size > (_MOST_TEXTS if texts else _MOST_UNPACKED)
-        ):
+        if part.filename.lower().endswith("sharedstrings.xml"):
+            most = _MOST_TEXTS
+        else:
+            sheet = part.filename.lower().startswith("xl/worksheets/")
+            most = _MOST_UNPACKED if sheet else _MOST_OF_OTHERS
+        if (part.file_size > _BLOCK and squeezed > _MOST_SQUEEZED) or part.file_size > most:
             raise InputError(
                 f"unpacks to {part.file_size:,} bytes ({part.filename}), {squeezed:,.0f} times its "
                 "size; it was not opened. Save it as CSV",
@@ -641,6 +677,9 @@ class _JsonWriter:
         self._file.flush()
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # which a workbook can't hold
+
+
 class _WorkbookWriter:
     def __init__(self, file: IO[bytes]) -> None:
         import openpyxl
@@ -651,7 +690,7 @@ class _WorkbookWriter:
 
     def write(self, rows: Sequence[Sequence[str]]) -> None:
         for row in rows:
-            self._sheet.append([harmless(cell) for cell in row])
+            self._sheet.append([harmless(_CONTROLS.sub("", cell)) for cell in row])
 
     def close(self) -> None:
         self._book.save(self._file)

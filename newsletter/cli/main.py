@@ -77,6 +77,9 @@ def cli(ctx: click.Context, workspace: Path, verbose: bool) -> None:
 
 def main() -> None:
     """Entry point. A user's mistake is a sentence on standard error and exit code 1."""
+    if any("\ud800" <= char <= "\udfff" for argument in sys.argv for char in argument):
+        print("error: an argument is not UTF-8; nothing was done", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     try:
         code = cli.main(
             standalone_mode=False

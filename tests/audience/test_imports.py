@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -729,6 +730,83 @@ def test_a_file_of_before_does_not_bring_back_who_left_by_another_file(desk: Des
     desk.bring(text)
     desk.bring("email,status\na@example.com,unsubscribed\n")
     assert counts(desk.bring(text)) == {"kept_out": 1}
+
+
+@pytest.mark.parametrize("header", ["email,unsubscribed_at,status", "email,status,left_at"])
+def test_who_has_a_day_of_leaving_has_left_wherever_the_column_stands(
+    desk: Desk, header: str
+) -> None:
+    cells = {"email": "a@example.com", "status": "subscribed"}
+    row = ",".join(cells.get(name, "2024-01-01") for name in header.split(","))
+    desk.bring(f"{header}\n{row}\n")
+    assert suppressed(desk) == {"a@example.com": "manual"}
+
+
+def test_a_whole_name_beats_its_parts(desk: Desk) -> None:
+    desk.bring(
+        "email,name,last_name,first_name\na@example.com,Ada King,King,Ada\n"
+        "b@example.com,,Lovelace,Ada\n"
+    )
+    assert desk.person("a@example.com")["name"] == "Ada King"
+    assert desk.person("b@example.com")["name"] == "Ada Lovelace"
+
+
+def test_lines_of_json_are_taken_as_they_are(desk: Desk) -> None:
+    desk.bring('{"email": "a@example.com", "name": "\'=1+1"}\n', name="people.jsonl")
+    assert desk.person("a@example.com")["name"] == "'=1+1"
+    desk.bring("email,name\n'+b@example.com,'=1+1\n")
+    assert desk.person("+b@example.com")["name"] == "=1+1"
+
+
+def test_a_pause_comes_in(desk: Desk) -> None:
+    text = "email,paused_until\na@example.com,2099-12-24\nb@example.com,soon\n"
+    assert counts(desk.bring(text)) == {"added": 1, "rejected": 1}
+    assert desk.person("a@example.com")["paused_until"] == datetime(2099, 12, 24, tzinfo=UTC)
+
+
+def test_tags_make_segments_with_keys_that_can_be(desk: Desk) -> None:
+    tags = ["All", "C++", "C#", "board.", "a" * 35 + " and more", "日本"]
+    rows = "".join(f"p{n}@example.com,{tag}\n" for n, tag in enumerate(tags))
+    made: dict[str, str] = {}
+    result = desk.bring(
+        f"email,tags\n{rows}no address,Lost\n",
+        options=ImportOptions(creates_segments=True),
+        make_segments=made.update,
+    )
+    assert counts(result) == {"added": len(tags), "rejected": 1}
+    assert list(made.values()) == tags
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key) for key in made)
+    assert not {"all", "board"} & made.keys()
+
+
+def test_more_tags_than_segments_can_be_are_refused_before_anything_is_stored(desk: Desk) -> None:
+    rows = "".join(f"p{n}@example.com,tag {n}\n" for n in range(70))
+    for dry in (True, False):
+        with pytest.raises(InputError, match=r"73 segments.*--no-create-segments"):
+            desk.bring(f"email,tags\n{rows}", options=ImportOptions(creates_segments=True), dry=dry)
+    assert everybody(desk.database) == []
+
+
+def test_times_of_go_programs_are_understood(desk: Desk) -> None:
+    times = [
+        "2021-09-16 08:52:47.123456789 +0000 +0000",
+        "2021-09-16 10:52:47.1 +0200 CEST",
+        "2021-09-16 08:52:47 +0000 UTC",
+    ]
+    rows = "".join(f"p{n}@example.com,{one}\n" for n, one in enumerate(times))
+    assert counts(desk.bring(f"email,consent_at\n{rows}")) == {"added": 3}
+    for n in range(3):
+        at = desk.person(f"p{n}@example.com")["consent_at"]
+        assert at.replace(microsecond=0) == datetime(2021, 9, 16, 8, 52, 47, tzinfo=UTC)
+
+
+def test_the_last_word_of_what_a_column_means_counts(desk: Desk) -> None:
+    text = "email,Function\na@example.com,x\n"
+    desk.bring(text, options=ImportOptions(map={"Function": "name"}))
+    desk.bring(text, options=ImportOptions(map={"function": "role"}))
+    assert desk.person("a@example.com")["fields"] == {"role": "x"}
+    with pytest.raises(InputError, match=r'no column "Funktion"\. Did you mean "Function"'):
+        desk.bring(text, options=ImportOptions(map={"Funktion": "name"}))
 
 
 def suppressed(desk: Desk) -> dict[str, str]:

@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from newsletter.audience import load_segments, write_table
-from newsletter.db.schema import audit_log, consent, delivery, event, subscriber, suppression
+from newsletter.audience import Ask, Audience, ask, load_segments, parse_address, write_table
+from newsletter.db.schema import (
+    audit_log,
+    consent,
+    delivery,
+    event,
+    mailing,
+    subscriber,
+    suppression,
+)
 from newsletter.errors import InputError, NotFoundError, RefusedError
 from newsletter.tracking import RawEvent
 from newsletter.workspace import Workspace
@@ -273,6 +281,90 @@ def test_an_erased_person_stays_out_and_can_come_back_of_their_own_accord(
     assert workspace.audience.unsuppress(WHO, reason="signed up again") == "erased"
     joined(workspace)
     assert workspace.audience.show(WHO)["person"]["id"] != 1  # an old token is nobody's
+
+
+def test_what_stands_elsewhere_of_an_erased_person_goes_too(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    joined(workspace)
+    workspace.send_test(ISSUE, WHO)
+    workspace.plan(ISSUE, to=f"email = '{WHO}' or role = 'cto'")
+    with (tmp_path / "out.csv").open("wb") as file:
+        workspace.audience.export(file, "csv", rule=f"email = '{WHO}'")
+    workspace.audience.suppress("stranger@example.com", note="asked for by " + WHO)
+    path = workspace.root / "var" / "imports" / "people.rejects.csv"
+    path.parent.mkdir()
+    path.write_text(f'line,reason,row\n2,wrong,"{"x" * 200_000}"\n3,wrong,{WHO}\n')
+    done = workspace.erase(WHO)
+    assert (done.mails, done.rejects) == (1, 1)
+    for file in (workspace.root / "var").rglob("*"):
+        if file.is_file():
+            assert WHO.encode() not in file.read_bytes().lower(), file
+    with workspace.database.read() as connection:
+        assert WHO not in str(connection.execute(sa.select(audit_log)).all())
+        assert WHO not in str(connection.execute(sa.select(mailing)).all())
+
+
+def test_an_address_that_is_only_kept_out_can_be_erased(workspace: Workspace) -> None:
+    workspace.audience.suppress(WHO, note="a letter of theirs")
+    workspace.erase(WHO)
+    assert workspace.audience.suppressions() == []
+    with pytest.raises(RefusedError, match="erased"):
+        joined(workspace)
+    workspace.audience.suppress(WHO)  # somebody writes it down again
+    assert workspace.audience.unsuppress(WHO, reason="their own wish") == "erased"
+    joined(workspace)
+
+
+def test_an_erasure_that_was_cut_off_goes_on_when_it_is_run_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined(workspace)
+    sent(workspace)
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Audience, "erase", cut)
+        with pytest.raises(CutOffError):
+            workspace.erase(WHO)
+    workspace.erase(WHO)
+    with pytest.raises(NotFoundError):
+        workspace.audience.show(WHO)
+
+
+def test_who_moved_is_erased_under_the_old_address_too(workspace: Workspace) -> None:
+    joined(workspace)
+    person = workspace.audience.show(WHO)["person"]["id"]
+    old = "old.xq@saltmarsh-studios.example"
+    with workspace.database.write() as connection:
+        ask(
+            connection,
+            Ask("address", parse_address(old), "moved", person=person),
+            datetime.now(UTC),
+        )
+        values = {"status": "pending", "fields": {}, "created_at": datetime.now(UTC)}
+        values |= {"address": old, "address_key": old, "domain": "saltmarsh-studios.example"}
+        connection.execute(subscriber.insert(), {**values, "updated_at": datetime.now(UTC)})
+    workspace.erase(WHO)
+    with workspace.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(subscriber)) == 0
+
+
+@pytest.mark.parametrize("text", ["x" * 501, "y\x01" * 600])
+def test_what_is_typed_is_not_longer_than_an_import_takes(workspace: Workspace, text: str) -> None:
+    joined(workspace)
+    for change in (
+        lambda: workspace.audience.set(WHO, {"role": text}),
+        lambda: workspace.audience.resubscribe(WHO, proof=text),
+        lambda: workspace.audience.suppress(WHO, note=text),
+    ):
+        with pytest.raises(InputError, match="500 is the most"):
+            change()
 
 
 def test_who_is_not_here_can_not_be_erased(workspace: Workspace) -> None:

@@ -269,3 +269,18 @@ def test_anything_that_looks_like_a_rule_compiles_without_its_words_or_is_refuse
     statement = str(where(rule, ASKED)).lower()
     assert "select" not in statement
     assert "union" not in statement
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("vip > false", "true or false"),
+        ("vip between false and true", "nothing is between"),
+        ("status = 'unsubscribd'", 'Did you mean "unsubscribed"'),
+        ("frequency in ('daily')", "fortnightly"),
+        ("lens = 'nope'", "is none of"),
+    ],
+)
+def test_what_could_never_be_is_a_slip(rule: str, says: str) -> None:
+    with pytest.raises(RuleError, match=says):
+        Rule(rule, FIELDS, ["execs"])

@@ -116,3 +116,20 @@ def test_an_unknown_key_is_told_the_closest_or_all() -> None:
         known.get("ai-taems")
     with pytest.raises(NotFoundError, match="There are: ai-teams, board"):
         known.get("zzz")
+
+
+def chain(number: int, rule: str) -> str:
+    """Segments s0, s1 … of which each asks for the one before; `rule` has its key for {}."""
+    first = "[[segment]]\nkey = 's0'\nrule = \"role = 'a' or role = 'b'\"\n"
+    return first + "".join(
+        f"[[segment]]\nkey = 's{n}'\nrule = \"{rule.format(f's{n - 1}')}\"\n"
+        for n in range(1, number)
+    )
+
+
+def test_segments_that_ask_for_each_other_are_bounded(tmp_path: Path) -> None:
+    load(tmp_path, chain(11, "segment('{0}')"))
+    with pytest.raises(ConfigError, match="11 deep; 10 is the most"):
+        load(tmp_path, chain(12, "segment('{0}')"))
+    with pytest.raises(ConfigError, match="conditions; 1,000 is the most"):
+        load(tmp_path, chain(10, "segment('{0}') or not segment('{0}')"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newsletter.audience import tables as tables_module
 from newsletter.audience.tables import (
     FORMATS,
     LONGEST_LINE,
@@ -254,3 +256,97 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
         os._exit(0)
     assert read(fifo)[0] == [["email"], ["a@example.com"]]
     os.wait()
+
+
+def test_a_workbook_is_read_to_its_end_whatever_it_says_of_its_size(tmp_path: Path) -> None:
+    rows = [["email"], *([f"p{n}@example.com"] for n in range(50))]
+    path = workbook(tmp_path / "people.xlsx", rows)
+    sheet = "xl/worksheets/sheet1.xml"
+    changed = tmp_path / "wrong.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == sheet:
+                content = re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1"', content)
+                assert b'ref="A1"' in content
+            new.writestr(name, content)
+    assert len(read(changed)[0]) == 51
+
+
+def test_a_workbook_with_a_row_at_the_end_of_the_world_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "people.xlsx", [["email"], ["a@example.com"]])
+    changed = tmp_path / "far.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            content = content.replace(b'<row r="2"', b'<row r="999999999"')
+            new.writestr(name, content)
+    with pytest.raises(InputError, match="more than"):
+        read(changed)
+
+
+def test_styles_that_would_fill_the_memory_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workbook(tmp_path / "people.xlsx", [["email"], ["a@example.com"]])
+    monkeypatch.setattr(tables_module, "_MOST_OF_OTHERS", 100)
+    with pytest.raises(InputError, match="unpacks to"):
+        open_table(path)
+
+
+def test_what_spreadsheets_and_programs_put_before_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("sep=;\nemail;name\na@example.com;Ada, Bo\n")
+    assert read(path)[0] == [["email", "name"], ["a@example.com", "Ada, Bo"]]
+    with open_table(path) as table:
+        ((first,),) = table.chunks()
+    assert first.line == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("people.zip", b"PK\x03\x04 and so on", "is a zip; unpack it"),
+        ("people.json", b'[{"email": "a@example.com"}]', "a JSON array; save it as JSON Lines"),
+    ],
+)
+def test_what_is_nearly_a_table_is_refused_with_the_remedy(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        open_table(path)
+
+
+@pytest.mark.parametrize("name", ["base64", "hex", "rot13", "undefined", "idna", "punycode", "x\0"])
+def test_what_decodes_no_text_is_no_encoding(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("email\na@example.com\n")
+    with pytest.raises(InputError, match="is no encoding"):
+        open_table(path, how=How(encoding=name))
+
+
+@pytest.mark.parametrize("damage", [b"deflate", b"encrypted"])
+def test_a_damaged_workbook_is_refused(tmp_path: Path, damage: bytes) -> None:
+    path = workbook(tmp_path / "people.xlsx", [["email"], ["a@example.com"]])
+    content = bytearray(path.read_bytes())
+    if damage == b"encrypted":
+        for at in [m.start() for m in re.finditer(b"PK\x03\x04", content)]:
+            content[at + 6] |= 1
+        for at in [m.start() for m in re.finditer(b"PK\x01\x02", content)]:
+            content[at + 8] |= 1
+    else:
+        content[60:160] = b"\xff" * 100
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="workbook"):
+        open_table(path)
+
+
+def test_half_letters_and_depths_are_no_end_of_a_file(tmp_path: Path) -> None:
+    deep = '{"x": {"y": ' + "[" * 900 + "]" * 900 + "}}"
+    path = tmp_path / "people.jsonl"
+    path.write_text('{"email": "a@example.com", "name": "\\ud800x"}\n' + deep + "\n")
+    with open_table(path) as table:
+        ((first, _),) = table.chunks()
+    assert first.cells[1] == "\ufffdx"
