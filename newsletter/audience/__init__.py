@@ -12,7 +12,7 @@ from newsletter.audience.conditions import Asked, where
 from newsletter.audience.departures import Departures
 from newsletter.audience.erased import Erased
 from newsletter.audience.explain import Belonging, Clause, belongings, explain_rule
-from newsletter.audience.imports import POLICIES, Importer, ImportResult
+from newsletter.audience.imports import Importer, ImportResult
 from newsletter.audience.indexes import keep_indexes
 from newsletter.audience.people import (
     REASONS,
@@ -51,6 +51,7 @@ from newsletter.audience.requests import (
 )
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segment, Segments, load_segments
+from newsletter.audience.staging import POLICIES
 from newsletter.audience.suppressions import SUPPRESSED_FOR, suppressions
 from newsletter.audience.tables import FORMATS, How, open_table, write_table
 

@@ -28,7 +28,7 @@ from newsletter.audience.departures import Departures, departures, leave_again
 from newsletter.audience.erased import Erased, ErasedPeople
 from newsletter.audience.explain import Belonging, belongings
 from newsletter.audience.exports import export
-from newsletter.audience.imports import Importer, ImportResult, Policy, Progress
+from newsletter.audience.imports import Importer, ImportResult
 from newsletter.audience.indexes import keep_indexes
 from newsletter.audience.people import (
     address_key,
@@ -42,6 +42,7 @@ from newsletter.audience.people import (
 from newsletter.audience.rights import deliveries_of, erase, erase_address, held
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
+from newsletter.audience.staging import Policy, Progress
 from newsletter.audience.suppressions import (
     Reason,
     day,

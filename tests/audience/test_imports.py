@@ -23,7 +23,7 @@ from newsletter.audience import (
     segments_of,
     set_status,
 )
-from newsletter.audience import imports as imports_module
+from newsletter.audience import staging as staging_module
 from newsletter.audience.columns import MOST_NOTICES
 from newsletter.audience.erased import Erased, ErasedPeople
 from newsletter.db import Database
@@ -211,7 +211,7 @@ TWICE = (
 def test_rows_of_one_address_are_one_person_wherever_chunks_end(
     desk: Desk, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports_module, "CHUNK", chunk)
+    monkeypatch.setattr(staging_module, "CHUNK", chunk)
     text = TWICE.format(last="subscribed")
     assert counts(desk.bring(text)) == {"added": 4, "merged": 2}
     person = desk.person("a@example.com")
@@ -227,7 +227,7 @@ def test_rows_of_one_address_are_one_person_wherever_chunks_end(
 def test_a_wish_to_leave_holds_whichever_row_has_it(
     desk: Desk, chunk: int, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports_module, "CHUNK", chunk)
+    monkeypatch.setattr(staging_module, "CHUNK", chunk)
     if known:
         add_person(desk.database, "a@example.com")
     desk.bring(TWICE.format(last="unsubscribed"))
@@ -418,7 +418,7 @@ def test_an_import_leaves_its_counts_in_the_audit_log(desk: Desk) -> None:
 def test_progress_tells_the_rows_read_so_far(
     sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports_module, "CHUNK", 2)
+    monkeypatch.setattr(staging_module, "CHUNK", 2)
     path = tmp_path / "people.csv"
     path.write_text("email\n" + "".join(f"p{n}@example.com\n" for n in range(5)), "utf-8")
     seen: list[tuple[int, int, str]] = []
@@ -459,7 +459,7 @@ def test_whatever_a_file_holds_the_counts_sum_and_a_second_run_adds_nobody(
         csv.writer(file).writerows([header, *rows])
     text = (folder / "source.csv").read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(imports_module, "CHUNK", chunk)
+        patch.setattr(staging_module, "CHUNK", chunk)
         first = desk.bring(text)
         before = everybody(database)
         again = desk.bring(text)
@@ -580,8 +580,8 @@ def test_who_comes_back_or_leaves_by_a_file_has_that_on_record(desk: Desk) -> No
 def test_who_came_in_by_another_way_meanwhile_stays_as_they_are(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports_module, "CHUNK", 1)
-    monkeypatch.setattr(imports_module._PostgresqlStorage, "pieces", 1)
+    monkeypatch.setattr(staging_module, "CHUNK", 1)
+    monkeypatch.setattr(staging_module._PostgresqlStorage, "pieces", 1)
     path = desk.folder / "people.csv"
     path.write_text("email,name\na@example.com,A\nb@example.com,B\nc@example.com,C\n")
 
@@ -838,8 +838,8 @@ def test_topics_frequency_and_lists_come_in(desk: Desk) -> None:
 def test_an_import_that_is_cut_off_goes_on_when_it_is_run_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports_module, "CHUNK", 1)
-    monkeypatch.setattr(imports_module._PostgresqlStorage, "pieces", 1)
+    monkeypatch.setattr(staging_module, "CHUNK", 1)
+    monkeypatch.setattr(staging_module._PostgresqlStorage, "pieces", 1)
     path = desk.folder / "people.csv"
     path.write_text("email,name\n" + "".join(f"p{n}@example.com,P\n" for n in range(4)))
 
