@@ -188,6 +188,17 @@ class Columns:
         self._email = self.meanings.index("email") if "email" in self.meanings else -1
         self._default = self.system.default_status(self._names) if self.system else ""
 
+    def given(self, *, grows: bool) -> list[str]:
+        """Those of `STAGED` that any row can say something of; all, when columns can still come up."""
+        told = {"key", "address", "domain", *self.meanings}
+        if "first_name" in told or "last_name" in told:
+            told.add("name")
+        if self.system or "left_at" in told:
+            told.add("status")
+        if "attributes" in told or told & self.fields.keys():
+            told.add("fields")
+        return [name for name in STAGED if grows or name in told]
+
     def finish(self) -> list[str]:
         """What is to be said after the last row."""
         if self._unused > MOST_NOTICES:

@@ -158,7 +158,7 @@ class Importer:
     def _read(
         self, storage: Storage, table: Table, columns: Columns, refused: _Rejects, *, dry: bool
     ) -> None:
-        with storage.staging() as put:
+        with storage.staging(columns.given(grows=table.format == "jsonl")) as put:
             for rows in table.chunks():
                 if len(table.header) > len(columns.meanings):
                     columns.extend(table.header)

@@ -42,25 +42,24 @@ _stage = sa.Table(
     sa.Column("key", sa.Text),
     sa.Column("address", sa.Text),
     sa.Column("domain", sa.Text),
-    sa.Column("name", sa.Text),
-    sa.Column("language", sa.Text),
-    sa.Column("status", sa.Text),
-    sa.Column("fields", Json),
-    sa.Column("segments", sa.Text),
+    sa.Column("name", sa.Text, server_default=""),
+    sa.Column("language", sa.Text, server_default=""),
+    sa.Column("status", sa.Text, server_default=""),
+    sa.Column("fields", Json, server_default="{}"),
+    sa.Column("segments", sa.Text, server_default=""),
     sa.Column("topics", Json),
-    sa.Column("frequency", sa.Text),
-    sa.Column("lens", sa.Text),
+    sa.Column("frequency", sa.Text, server_default=""),
+    sa.Column("lens", sa.Text, server_default=""),
     sa.Column("paused_until", UTCTime),
     sa.Column("consent_at", UTCTime),
-    sa.Column("consent_source", sa.Text),
+    sa.Column("consent_source", sa.Text, server_default=""),
     sa.Column("created_at", UTCTime),
     sa.Column("outcome", sa.Text),
     prefixes=["TEMPORARY"],
 )
 _doubled = sa.Table("import_doubled", sa.MetaData(), sa.Column("key", sa.Text))
 _COLUMNS = [column.name for column in _stage.c]
-_STAGED = (*STAGED, "outcome")
-assert ["n", *_STAGED] == _COLUMNS
+assert ["n", *STAGED, "outcome"] == _COLUMNS
 _Put = Callable[[Sequence[Sequence[Any]]], None]
 
 
@@ -98,10 +97,14 @@ class Storage:
         self.joins = False  # somebody is to be put into a segment
 
     @contextmanager
-    def staging(self) -> Iterator[Callable[[list[Sequence[Any]]], None]]:
-        """Put people on the stage, by columns; those who were erased are kept out, unless they agreed
-        anew."""
-        with self.writer.read() as connection, self._way_in(connection) as put_columns:
+    def staging(self, given: Sequence[str]) -> Iterator[Callable[[list[Sequence[Any]]], None]]:
+        """Put people on the stage, by the columns of `STAGED`, of which only those that are `given` can
+        hold anything; those who were erased are kept out, unless they agreed anew."""
+        at = [AT[name] for name in given]
+        with (
+            self.writer.read() as connection,
+            self._way_in(connection, [*given, "outcome"]) as put_columns,
+        ):
 
             def put(columns: list[Sequence[Any]]) -> None:
                 number = len(columns[0])
@@ -110,7 +113,7 @@ class Storage:
                 outcomes: Sequence[str | None] = [None] * number
                 if self.erased and (gone := self.erased.among(columns[AT["key"]])):
                     outcomes = [self._of_erased(one, gone) for one in zip(*columns, strict=True)]
-                put_columns([*columns, outcomes])
+                put_columns([*(columns[n] for n in at), outcomes])
 
             yield put
 
@@ -483,8 +486,10 @@ class Storage:
 
     # -- what differs between the two ------------------------------------------------------------
 
-    def _way_in(self, connection: sa.Connection) -> AbstractContextManager[_Put]:
-        """What takes columns as the stage has them, without `n`, which counts by itself."""
+    def _way_in(
+        self, connection: sa.Connection, names: Sequence[str]
+    ) -> AbstractContextManager[_Put]:
+        """What takes these columns of the stage; the others are empty, and `n` counts by itself."""
         raise NotImplementedError
 
     def _on_conflict_do_nothing(self, table: sa.Table) -> Any:
@@ -506,10 +511,10 @@ class Storage:
 
 class _SqliteStorage(Storage):
     @contextmanager
-    def _way_in(self, connection: sa.Connection) -> Iterator[_Put]:
+    def _way_in(self, connection: sa.Connection, names: Sequence[str]) -> Iterator[_Put]:
         statement = (
-            f"INSERT INTO import_stage ({', '.join(_STAGED)}) "  # noqa: S608  (names only)
-            f"VALUES ({','.join('?' * len(_STAGED))})"
+            f"INSERT INTO import_stage ({', '.join(names)}) "  # noqa: S608  (names only)
+            f"VALUES ({','.join('?' * len(names))})"
         )
         raw: Any = connection.connection.driver_connection
         yield lambda columns: raw.executemany(statement, zip(*columns, strict=True))
@@ -543,11 +548,11 @@ class _PostgresqlStorage(Storage):
         connection.exec_driver_sql("ANALYZE import_stage")  # nobody else does, of such a table
 
     @contextmanager
-    def _way_in(self, connection: sa.Connection) -> Iterator[_Put]:
-        """One COPY from the first row to the last: the server reads while we do."""
+    def _way_in(self, connection: sa.Connection, names: Sequence[str]) -> Iterator[_Put]:
+        """One COPY from the first row to the last."""
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'UTC'")  # in which times are staged
         cursor: Any = connection.connection.cursor()
-        statement = f"COPY import_stage ({', '.join(_STAGED)}) FROM STDIN"
+        statement = f"COPY import_stage ({', '.join(names)}) FROM STDIN"
         with cursor, cursor.copy(statement) as copy:
 
             def put(columns: Sequence[Sequence[Any]]) -> None:
