@@ -235,7 +235,8 @@ class _Separated(Table):
         itself as long as every row is one line."""
         reader = self._reader
         while True:
-            before, rows, problem = reader.line_num, [], ""
+            rows: list[list[str]] = []
+            before, problem = reader.line_num, ""
             try:
                 rows.extend(islice(reader, _CHUNK))
             except csv.Error as error:  # those before it are there
@@ -244,7 +245,7 @@ class _Separated(Table):
                 break
             chunk = self._placed(rows, before + 1, reader.line_num - before, cut=bool(problem))
             if problem:
-                begun = before + 1 + sum(map(_lines_of, rows))
+                begun = before + 1 + sum(_lines_of(cells) for cells in rows)
                 place = "this line"
                 if reader.line_num > begun:
                     place = f"lines {begun + self._before} to {reader.line_num + self._before}"
