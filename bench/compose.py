@@ -53,10 +53,13 @@ def run(*, profile: bool = False) -> Result:
 def compose(folder: Path, chosen: list[Reader]) -> tuple[float, list[int]]:
     """Milliseconds for one whole composition, and the bytes of HTML of each edition."""
     from newsletter import Workspace
+    from newsletter.audience import ReaderKind
 
     begun = time.perf_counter()
     with Workspace(folder) as workspace:
-        planned = workspace.editions(workspace.issue(ISSUE), [(one, "en") for one in chosen])
+        planned = workspace.editions(
+            workspace.issue(ISSUE), [ReaderKind(one, "en") for one in chosen]
+        )
     taken = (time.perf_counter() - begun) * 1000
     if len(planned) != len(chosen):
         raise SystemExit(f"{len(planned)} editions came of {len(chosen)} signatures")

@@ -484,7 +484,8 @@ class Settings(BaseSettings):
 
 #: Fields that every subscriber has; rules and imports know them, newsletter.toml may not redeclare them.
 RESERVED_FIELDS = (
-    "email", "domain", "name", "status", "language", "segments",
+    "email", "domain", "name", "first_name", "last_name", "status", "language", "segments", "lens",
+    "topics", "frequency", "paused_until", "left_at", "attributes", "subscribed_days",
     "consent_at", "consent_source", "created_at",
 )  # fmt: skip
 

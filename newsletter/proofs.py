@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from newsletter.audience import ReaderKind
 from newsletter.delivery import Envelope, PlannedEdition, letter, to_header
 from newsletter.editions import Edition, fill
 from newsletter.text import slugify
@@ -40,13 +41,13 @@ class Proofs:
         self,
         folder: Path,
         planned: Sequence[PlannedEdition],
-        people: Mapping[tuple[tuple[str, ...], str], int],
+        people: Mapping[ReaderKind, int],
         names: Mapping[str, str],
         page: Callable[..., str],
     ) -> list[Path]:
         """Write editions as HTML and text into an emptied folder; returns an index page, then them.
 
-        `people` counts readers by their set of segments and language, `names` maps segment keys to names, in
+        `people` counts readers by what their edition depends on, `names` maps segment keys to names, in
         order of priority, and `page` renders the index from its `editions`.
         """
         with suppress(FileNotFoundError):
@@ -57,20 +58,20 @@ class Proofs:
         for one in planned:
             edition = one.edition
             values = self._values(edition.id, "you@example.com")
-            stem = f"{slugify(edition.lens or 'everybody')}-{one.language}-{edition.id[:6]}"
+            stem = (
+                f"{slugify(edition.lens or 'everybody')}-{one.readers[0].language}-{edition.id[:6]}"
+            )
             html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
             html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
             text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
             files += [html, text]
-            read_by = {key for reader in one.readers for key in reader}
+            read_by = {key for reader in one.readers for key in reader.segments}
             entries.append(
                 {
                     "edition": edition.id,
                     "lens": edition.lens,
                     "segments": [name for key, name in names.items() if key in read_by],
-                    "recipients": sum(
-                        people.get((reader, one.language), 0) for reader in one.readers
-                    ),
+                    "recipients": sum(people.get(reader, 0) for reader in one.readers),
                     "bytes": edition.html_bytes,
                     "subject": edition.subject,
                     "html_file": html.name,

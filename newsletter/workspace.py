@@ -28,6 +28,7 @@ from newsletter.audience import (
     Departures,
     Group,
     ImportResult,
+    ReaderKind,
     Segments,
     add_memberships,
     count,
@@ -35,6 +36,7 @@ from newsletter.audience import (
     keep_indexes,
     load_segments,
     log,
+    muted_by,
     parse_address,
     reason_against,
     remove_members,
@@ -131,9 +133,6 @@ from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
 TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
-
-
-ReaderKind = tuple[tuple[str, ...], str]  #: what an edition depends on: segments, and language
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,8 +394,9 @@ class Workspace:
         zone = self.settings.publication.zone
         return assemble(self.root, issue, candidates, choice, add=add, zone=zone)
 
-    def groups(self) -> list[Group]:
-        """Everybody who may be mailed now, by their set of segments."""
+    def groups(self, topics: Sequence[str] = ()) -> list[Group]:
+        """Everybody who may be mailed now, by what their edition depends on; `topics` are those that
+        some may not have chosen."""
         self.load_events()
         with self.database.read() as connection:
             return sendable_groups(
@@ -405,6 +405,7 @@ class Workspace:
                 now=datetime.now(UTC),
                 consent_required=self.consent_required,
                 languages=self.settings.publication.all_languages,
+                topics=topics,
             )
 
     def check(self, issue: str) -> list[Finding]:
@@ -632,8 +633,9 @@ class Workspace:
         self.load_events()
         with self.database.read() as connection:
             person = find(connection, email)
-            segments = segments_of(connection, self.segments, person.id)
             against = reason_against(connection, person.id, consent_required=self.consent_required)
+        kind = self._kind_of(email, loaded.topics(self.settings.audience.topics))
+        segments, composer = kind.segments, self.composer(loaded)
         actions = tuple(
             {
                 "brief": one.brief.slug,
@@ -642,12 +644,10 @@ class Workspace:
                 "because": one.because,
                 "rejected": [{"action": no.action, "why": no.why} for no in one.rejected],
             }
-            for one in loaded.resolve(segments, self.names)
+            for one in composer.resolved(segments, kind.muted)
             for action in one.actions or (None,)
         )
-        composer = self.composer(loaded)
-        speaks = self.joining.language(person.language)
-        signature = composer.signature(segments, language=speaks)
+        signature = composer.signature(segments, language=kind.language, muted=kind.muted)
         edition = self.renderer.edition(composer, segments, signature)
         return Explanation(segments, actions, edition.id, against)
 
@@ -665,14 +665,16 @@ class Workspace:
     def editions(
         self, issue: Issue, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
     ) -> list[PlannedEdition]:
-        """The editions for these sets of segments in these languages, in these arms of the split test,
-        each rendered once, sets that share one joined."""
+        """The editions for these readers in these arms of the split test, each rendered once; readers
+        who share one are joined."""
         composer = self.composer(issue)
-        shared: dict[Signature, list[tuple[str, ...]]] = {}
+        shared: dict[Signature, list[ReaderKind]] = {}
         for arm in arms:
-            for segments, speaks in readers:
-                signature = composer.signature(segments, arm=arm, language=speaks)
-                shared.setdefault(signature, []).append(segments)
+            for one in readers:
+                signature = composer.signature(
+                    one.segments, arm=arm, language=one.language, muted=one.muted
+                )
+                shared.setdefault(signature, []).append(one)
         if len(shared) > MOST_EDITIONS:
             raise RefusedError(
                 f"{len(shared)} editions would come of this, {MOST_EDITIONS} is the most. "
@@ -681,12 +683,11 @@ class Workspace:
             )
         return [
             PlannedEdition(
-                self.renderer.edition(composer, sets[0], signature),
-                tuple(sets),
+                self.renderer.edition(composer, kinds[0].segments, signature),
+                tuple(kinds),
                 signature.arm,
-                signature.language,
             )
-            for signature, sets in shared.items()
+            for signature, kinds in shared.items()
         ]
 
     def preview(
@@ -698,17 +699,16 @@ class Workspace:
         person's. Links work and nothing is counted.
         """
         loaded = self.issue(issue)
-        groups = {group.reader: group.people for group in self.groups()}
-        own = self.settings.publication.language
+        topics = loaded.topics(self.settings.audience.topics)
+        groups = {group.reader: group.people for group in self.groups(topics)}
+        own = ReaderKind((), self.settings.publication.language)
         if email is not None:
-            with self.database.read() as connection:
-                person = find(connection, email)
-                reads = self.joining.language(person.language)
-                groups = {(segments_of(connection, self.segments, person.id), reads): 1}
+            groups = {self._kind_of(email, topics): 1}
         elif segments is not None:
             keys = tuple(key for key in self.segments.keys if key in segments)
-            groups = {(keys, own): groups.get((keys, own), 0)}
-        planned = self.editions(loaded, list(groups) or [((), own)])
+            kind = own._replace(segments=keys)
+            groups = {kind: groups.get(kind, 0)}
+        planned = self.editions(loaded, list(groups) or [own])
         with self.database.write() as connection:
             store_editions(connection, [one.edition for one in planned], datetime.now(UTC))
         return self.proofs.write(
@@ -718,6 +718,16 @@ class Workspace:
             self.names,
             lambda **values: self.page("preview.html.j2", issue_id=loaded.id, **values),
         )
+
+    def _kind_of(self, email: str, topics: Sequence[str]) -> ReaderKind:
+        """What one reader's edition depends on. Raises NotFoundError."""
+        with self.database.read() as connection:
+            person = find(connection, email)
+            return ReaderKind(
+                segments_of(connection, self.segments, person.id),
+                self.joining.language(person.language),
+                muted_by(person.topics, topics),
+            )
 
     def page(self, name: str, *, language: str = "", **values: Any) -> str:
         """A web page from the workspace's templates, in the publication's language if none is given."""
@@ -803,7 +813,8 @@ class Workspace:
             arms=tuple(Arm(arm, share) for arm, share in split.shares),
             seed=split.seed,
         )
-        groups = self.groups()
+        topics = loaded.topics(self.settings.audience.topics)
+        groups = self.groups(topics)
         findings = check_issue(loaded, self.segments, groups)
         if blocking(findings):
             first = next(finding for finding in findings if finding.blocks)
@@ -829,6 +840,7 @@ class Workspace:
             consent_required=self.consent_required,
             actor=self.actor,
             languages=self.settings.publication.all_languages,
+            topics=topics,
         )
         return planner.plan(
             loaded.id,
@@ -1009,16 +1021,13 @@ class Workspace:
         except _AddressError as error:
             raise InputError(f'"{to}" is no e-mail address: {error}') from None
         loaded = self.issue(issue)
-        reader = tuple(key for key in self.segments.keys if key in segments)
-        language = self.settings.publication.language
         for key in segments:
             self.segments.get(key)
+        keys = tuple(key for key in self.segments.keys if key in segments)
+        kind = ReaderKind(keys, self.settings.publication.language)
         if email is not None:
-            with self.database.read() as connection:
-                person = find(connection, email)
-                reader = segments_of(connection, self.segments, person.id)
-            language = self.joining.language(person.language)
-        edition = self.editions(loaded, [(reader, language)])[0].edition
+            kind = self._kind_of(email, loaded.topics(self.settings.audience.topics))
+        edition = self.editions(loaded, [kind])[0].edition
         with self.database.write() as connection:
             store_editions(connection, [edition], datetime.now(UTC))
         envelope = self.proofs.message(edition, address.mailbox)

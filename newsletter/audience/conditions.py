@@ -82,6 +82,11 @@ def member_of(segment: Segment, asked: Asked) -> sa.ColumnElement[bool]:
     )
 
 
+def holds_topic(topic: str) -> sa.ColumnElement[bool]:
+    """Whether somebody chose a topic."""
+    return _Holds("topics", topic)
+
+
 def compiled(condition: Condition, asked: Asked) -> sa.ColumnElement[bool]:
     """SQL of one condition of a rule."""
     match condition:

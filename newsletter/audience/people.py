@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from newsletter.audience.addresses import AddressError, parse_address
-from newsletter.audience.conditions import Asked, member_of, where
+from newsletter.audience.conditions import Asked, holds_topic, member_of, where
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
 from newsletter.db.schema import audit_log, membership, subscriber, suppression
@@ -36,6 +36,7 @@ class Subscriber:
     fields: Mapping[str, Any]
     consent_at: datetime | None
     consent_source: str
+    topics: tuple[str, ...] | None = None  #: that they chose; None for all
 
 
 def why_not(
@@ -107,18 +108,42 @@ def spoken(languages: Sequence[str]) -> sa.ColumnElement[str]:
     return sa.case(*cases, else_=sa.literal(languages[0], sa.Text))
 
 
+def muted_bits(topics: Sequence[str]) -> sa.ColumnElement[int]:
+    """SQL over `subscriber`: bit i for each of these topics that somebody did not choose; none for who
+    chose nothing and gets all."""
+    chose = sa.func.coalesce(sa.cast(subscriber.c.topics, sa.Text), "null") != "null"
+    bits: sa.ColumnElement[int] = sa.literal(0, sa.BigInteger)
+    for i, topic in enumerate(topics):
+        muted = sa.and_(chose, sa.not_(holds_topic(topic)))
+        bits = bits + sa.case((muted, sa.literal(1 << i, sa.BigInteger)), else_=0)
+    return bits
+
+
+def muted_by(chosen: Sequence[str] | None, topics: Sequence[str]) -> tuple[str, ...]:
+    """The same of one person: those of these topics that they did not choose."""
+    return () if chosen is None else tuple(one for one in topics if one not in chosen)
+
+
+class ReaderKind(NamedTuple):
+    """What an edition depends on, of whom it is for."""
+
+    segments: tuple[str, ...] = ()  #: keys in order of priority
+    language: str = ""
+    muted: tuple[str, ...] = ()  #: topics that they did not choose
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
-    """People who are in just the same segments and read the same language."""
+    """People who are in just the same segments, read the same language and chose the same topics."""
 
     segments: tuple[str, ...]  #: keys in order of priority
     people: int
     language: str = ""
+    muted: tuple[str, ...] = ()  #: topics that they did not choose
 
     @property
-    def reader(self) -> tuple[tuple[str, ...], str]:
-        """What their edition depends on."""
-        return self.segments, self.language
+    def reader(self) -> ReaderKind:
+        return ReaderKind(self.segments, self.language, self.muted)
 
 
 def sendable_groups(
@@ -128,21 +153,30 @@ def sendable_groups(
     now: datetime,
     consent_required: bool,
     languages: Sequence[str] = (),
+    topics: Sequence[str] = (),
 ) -> list[Group]:
-    """Everybody who may be mailed now, by their set of segments and which of these languages they read.
-    One query, whatever the size."""
+    """Everybody who may be mailed now, by their set of segments, which of these languages they read and
+    which of these topics they did not choose. One query, whatever the size."""
     bits = segment_bits(Asked(segments, now)).label("bits")
     people = (
-        sa.select(bits, spoken(languages).label("language"))
+        sa.select(bits, spoken(languages).label("language"), muted_bits(topics).label("muted"))
         .where(why_not(now=now, consent_required=consent_required).is_(None))
         .subquery()
     )
     rows = connection.execute(
-        sa.select(people.c.bits, people.c.language, sa.func.count())
-        .group_by(people.c.bits, people.c.language)
-        .order_by(people.c.bits, people.c.language)
+        sa.select(people.c.bits, people.c.language, people.c.muted, sa.func.count())
+        .group_by(people.c.bits, people.c.language, people.c.muted)
+        .order_by(people.c.bits, people.c.language, people.c.muted)
     )
-    return [Group(segments.from_bits(found), count, language) for found, language, count in rows]
+    return [
+        Group(
+            segments.from_bits(found),
+            number,
+            language,
+            tuple(topic for i, topic in enumerate(topics) if muted >> i & 1),
+        )
+        for found, language, muted, number in rows
+    ]
 
 
 def count(connection: sa.Connection, rule: Rule, asked: Asked) -> int:
@@ -288,4 +322,5 @@ def _subscriber(row: sa.Row[Any]) -> Subscriber:
         fields=row.fields,
         consent_at=row.consent_at,
         consent_source=row.consent_source,
+        topics=None if row.topics is None else tuple(row.topics),
     )

@@ -15,7 +15,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from newsletter.audience import Asked, Rule, Segments, log, segment_bits, spoken, where, why_not
+from newsletter.audience import (
+    Asked,
+    ReaderKind,
+    Rule,
+    Segments,
+    log,
+    muted_bits,
+    segment_bits,
+    spoken,
+    where,
+    why_not,
+)
 from newsletter.db import Database
 from newsletter.db.schema import (
     archive,
@@ -50,13 +61,11 @@ _PIECE = 10_000  # people
 
 @dataclass(frozen=True, slots=True)
 class PlannedEdition:
-    """An edition and the sets of segments whose readers get it (keys in order of priority), in one
-    language and one arm of a split test."""
+    """An edition and who gets it, in one arm of a split test."""
 
     edition: Edition
-    readers: tuple[tuple[str, ...], ...]
+    readers: tuple[ReaderKind, ...]
     arm: str = ""
-    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +182,12 @@ class Planner:
         consent_required: bool,
         actor: str,
         languages: Sequence[str] = (),
+        topics: Sequence[str] = (),
     ) -> None:
-        """`languages` are those that there are editions in, the publication's own first."""
+        """`languages` are those that there are editions in, the publication's own first; `topics` those
+        of the issue's briefs that readers may not have chosen."""
         self.languages = languages
+        self.topics = topics
         self.database = database
         self.segments = segments
         self.consent_required = consent_required
@@ -309,7 +321,13 @@ class Planner:
         """Number everybody who is not excluded, each with the edition of their set of segments and
         of the arm that they are drawn for."""
         which = [
-            (self.segments.to_bits(reader), planned.arm, planned.language, n)
+            (
+                self.segments.to_bits(reader.segments),
+                planned.arm,
+                reader.language,
+                sum(1 << i for i, topic in enumerate(self.topics) if topic in reader.muted),
+                n,
+            )
             for n, planned in enumerate(editions, 1)
             for reader in planned.readers
         ]
@@ -319,6 +337,7 @@ class Planner:
             sa.column("bits", sa.BigInteger),
             sa.column("arm", sa.Text),
             sa.column("language", sa.Text),
+            sa.column("muted", sa.BigInteger),
             sa.column("edition", sa.Integer),
         )
         chosen = sa.values(*columns, name="chosen").data(which).cte()
@@ -328,6 +347,7 @@ class Planner:
                 segment_bits(Asked(self.segments, now)).label("bits"),
                 _arm_of(options).label("arm"),
                 spoken(self.languages).label("language"),
+                muted_bits(self.topics).label("muted"),
             )
             .where(
                 ~sa.exists()
@@ -354,6 +374,7 @@ class Planner:
                     chosen.c.bits == people.c.bits,
                     chosen.c.arm == people.c.arm,
                     chosen.c.language == people.c.language,
+                    chosen.c.muted == people.c.muted,
                 ),
             )
         )
@@ -386,7 +407,7 @@ class Planner:
                 "segments": [
                     key
                     for key in self.segments.keys
-                    if any(key in reader for reader in planned.readers)
+                    if any(key in reader.segments for reader in planned.readers)
                 ],
                 "recipients": recipients[n],
             }

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from base64 import b32encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -110,10 +110,11 @@ class Composer:
         tracking: Literal["person", "none"] | None = None,
         arm: str = "",
         language: str = "",
+        muted: Collection[str] = (),
     ) -> Signature:
-        """The signature for readers in these segments (keys in order of priority), in an arm of the
-        issue's split test."""
-        resolved = self.resolved(tuple(reader))
+        """The signature for readers in these segments (keys in order of priority) who did not choose the
+        topics `muted`, in an arm of the issue's split test."""
+        resolved = self.resolved(tuple(reader), muted)
         manifest = self.issue.manifest
         says = next((one for one in manifest.split.arm if one.name == arm), None)
         shown = {action.id for one in resolved for action in one.actions}
@@ -148,8 +149,11 @@ class Composer:
             ),
         )
 
-    def resolved(self, reader: tuple[str, ...]) -> tuple[Resolved, ...]:
-        return self.issue.resolve(reader, self.names)
+    def resolved(
+        self, reader: tuple[str, ...], muted: Collection[str] = ()
+    ) -> tuple[Resolved, ...]:
+        topics = self.settings.audience.topics
+        return self.issue.resolve(reader, self.names, muted=muted, topics=topics)
 
     def _own(self, reader: Sequence[str], key: str) -> str:
         """What the reader's highest-priority segment that overrides this says, else the issue."""
@@ -181,8 +185,9 @@ class Composer:
         sentences = dict(signature.sentences)
         briefs: list[BriefView] = []
         actions: list[ActionView] = []
+        shown = {slug for slug, _, _ in signature.blocks}
         for one in self.resolved(tuple(reader)):
-            if not one.shown:
+            if one.brief.slug not in shown:
                 continue
             own = []
             for action in one.actions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -21,7 +21,7 @@ from newsletter.issues.manifest import (
     require_id,
     title_of,
 )
-from newsletter.issues.resolve import Resolved, resolve
+from newsletter.issues.resolve import Resolved, resolve, topics_of
 from newsletter.text import did_you_mean
 
 FOLDER = "issues"
@@ -62,11 +62,25 @@ class Issue:
         return monday_of(self.id)
 
     def resolve(
-        self, reader: tuple[str, ...], names: Mapping[str, str] | None = None
+        self,
+        reader: tuple[str, ...],
+        names: Mapping[str, str] | None = None,
+        *,
+        muted: Collection[str] = (),
+        topics: Collection[str] = (),
     ) -> tuple[Resolved, ...]:
-        """Every brief for a reader in these segments (keys in order of priority)."""
+        """Every brief for a reader in these segments (keys in order of priority) who does not want what
+        is about `muted` alone, of the publication's `topics`."""
         policy = self.manifest.policy.resolution
-        return tuple(resolve(brief, reader, policy=policy, names=names) for brief in self.briefs)
+        return tuple(
+            resolve(brief, reader, policy=policy, names=names, muted=muted, topics=topics)
+            for brief in self.briefs
+        )
+
+    def topics(self, known: Collection[str]) -> tuple[str, ...]:
+        """Those of the publication's topics that any brief is tagged with, in their order."""
+        found = set[str]().union(*(topics_of(brief, known) for brief in self.briefs))
+        return tuple(topic for topic in known if topic in found)
 
 
 def issue_ids(root: Path) -> list[str]:

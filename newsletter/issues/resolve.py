@@ -5,11 +5,12 @@ It stands here and not in `editions`, because the coverage matrix and the publis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from newsletter.briefs import Action, Brief, Section
+from newsletter.text import fold
 
 Policy = Literal["first", "all"]
 How = Literal["own", "general", "none"]
@@ -28,7 +29,9 @@ class Resolved:
     """What one reader sees of one brief."""
 
     brief: Brief
-    shown: bool  #: false when the brief is limited to segments that the reader is not in
+    shown: (
+        bool  #: false when it is for other segments only, or about what the reader did not choose
+    )
     actions: tuple[Action, ...]
     sections: tuple[Section, ...]  #: the body without what is limited to others
     how: How
@@ -43,8 +46,13 @@ def resolve(
     *,
     policy: Policy = "first",
     names: Mapping[str, str] | None = None,
+    muted: Collection[str] = (),
+    topics: Collection[str] = (),
 ) -> Resolved:
     """Resolve one brief for a reader who is in the segments `reader` (keys in order of priority).
+
+    A brief that is tagged with some of the publication's `topics`, all of which the reader `muted`, is
+    not shown.
 
     `first`: the action of the reader's highest-priority segment that has one; else everybody's
     action; else none. `all`: the actions of all the reader's segments; everybody's only if there is
@@ -58,6 +66,12 @@ def resolve(
     if brief.segments and not set(brief.segments) & set(reader):
         only = ", ".join(name(key) for key in brief.segments)
         because = f"the brief is only for {only}"
+        rejected = tuple(Rejection(action.id, because) for action in brief.actions)
+        return Resolved(brief, False, (), (), "none", because, (), rejected)
+
+    about = topics_of(brief, topics)
+    if about and about <= set(muted):
+        because = f"the reader chose other topics than {', '.join(sorted(about))}"
         rejected = tuple(Rejection(action.id, because) for action in brief.actions)
         return Resolved(brief, False, (), (), "none", because, (), rejected)
 
@@ -102,6 +116,12 @@ def resolve(
         if not section.segments or set(section.segments) & set(reader)
     )
     return Resolved(brief, True, tuple(actions), sections, how, because, lens, rejected)
+
+
+def topics_of(brief: Brief, topics: Collection[str]) -> set[str]:
+    """Those of the publication's topics that a brief is tagged with, whatever their case."""
+    tags = {fold(tag) for tag in brief.tags}
+    return {topic for topic in topics if fold(topic) in tags}
 
 
 def _why_rejected(action: Action, reader: Sequence[str], winner: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from newsletter.audience import Choices
 from newsletter.db.schema import delivery, lease, subscriber, suppression
 from newsletter.delivery import Envelope, Letter, OutboxTransport
 from newsletter.delivery.ledger import Ledger
@@ -508,3 +509,44 @@ def test_each_reader_gets_the_mails_words_in_their_language(
         assert {"de": "eingetragen wurden", "fr": "ajoutée à la liste", "en": "added to the list"}[
             code
         ] in text
+
+
+def test_who_chose_topics_gets_no_brief_about_others_alone(
+    workspace_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_DATABASE__URL", database_url)
+    monkeypatch.setenv("NEWSLETTER_AUDIENCE__TOPICS", '{"ai": "AI", "law": "Law", "food": "Food"}')
+    for file in (workspace_dir / "issues" / ISSUE / "briefs").glob("*.md"):
+        tags = {"quillon-price-cut": "[pricing, AI]", "cachewright-advisory": "[ai, law]"}
+        text = re.sub(r"^tags: .*\n", "", file.read_text("utf-8"), flags=re.MULTILINE)
+        if file.stem in tags:
+            text = text.replace("---\n", f"---\ntags: {tags[file.stem]}\n", 1)
+        file.write_text(text, "utf-8")
+    chosen = {"all": None, "ai": ["ai"], "law": ["law"], "food": ["food"], "none": []}
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        briefs = [brief.slug for brief in workspace.issue(ISSUE).briefs]
+        assert workspace.issue(ISSUE).topics(["ai", "law", "food"]) == ("ai", "law")
+        for name, topics in chosen.items():
+            workspace.audience.add(
+                f"{name}@example.com", {}, source="test", consent_at=datetime.now(UTC)
+            )
+            if topics is not None:
+                choices = Choices(topics=tuple(topics))
+                person = workspace.audience.show(f"{name}@example.com")["person"]["id"]
+                workspace.audience.choose(person, choices)
+        workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+        workspace.start(ISSUE)
+        assert workspace.audit(ISSUE)["ok"]
+        explained = workspace.explain("food@example.com", ISSUE)
+    missing = {}
+    for path in (workspace_dir / "var" / "outbox" / "new").glob("*.eml"):
+        mail = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+        html = mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
+        shown = set(re.findall(r'data-brief="([^"]+)"', html))
+        missing[mail["To"].partition("@")[0]] = {slug for slug in briefs if slug not in shown}
+    both = {"quillon-price-cut", "cachewright-advisory"}
+    assert missing == {
+        "all": set(), "ai": set(), "law": {"quillon-price-cut"}, "food": both, "none": both,
+    }  # fmt: skip
+    because = {one["brief"]: one["because"] for one in explained.actions}
+    assert because["quillon-price-cut"] == "the reader chose other topics than ai"

@@ -12,6 +12,7 @@ from pathlib import Path
 import lxml.html
 import pytest
 
+from newsletter.audience import ReaderKind
 from newsletter.editions import Edition, Renderer
 from newsletter.errors import RefusedError, TemplateError
 from newsletter.workspace import Workspace
@@ -26,7 +27,7 @@ def workspace(workspace_dir: Path) -> Iterator[Workspace]:
 
 
 def edition(workspace: Workspace, *reader: str, language: str = "en") -> Edition:
-    return workspace.editions(workspace.issue(ISSUE), [(reader, language)])[0].edition
+    return workspace.editions(workspace.issue(ISSUE), [ReaderKind(reader, language)])[0].edition
 
 
 def anchors(html: str) -> list[str]:
@@ -98,20 +99,21 @@ def test_without_tracking_links_stay_as_they_are_and_nothing_is_counted(
 def test_readers_with_the_same_words_share_an_edition(workspace: Workspace) -> None:
     issue = workspace.issue(ISSUE)
     planned = workspace.editions(
-        issue, [(("ai-teams",), "en"), (("ai-teams", "product"), "en"), (("execs",), "en")]
+        issue,
+        [ReaderKind(keys, "en") for keys in (("ai-teams",), ("ai-teams", "product"), ("execs",))],
     )
-    assert [one.readers for one in planned] == [
+    assert [tuple(kind.segments for kind in one.readers) for one in planned] == [
         (("ai-teams",), ("ai-teams", "product")),
         (("execs",),),
     ]
-    again = workspace.editions(issue, [(("ai-teams",), "en")])[0].edition
+    again = workspace.editions(issue, [ReaderKind(("ai-teams",), "en")])[0].edition
     assert again == planned[0].edition
 
 
 def test_an_edition_holds_just_the_actions_of_its_signature(workspace: Workspace) -> None:
     issue = workspace.issue(ISSUE)
     for reader in [(), ("execs",), ("security", "ai-teams"), ("product",)]:
-        made = workspace.editions(issue, [(reader, "en")])[0].edition
+        made = workspace.editions(issue, [ReaderKind(reader, "en")])[0].edition
         root = lxml.html.document_fromstring(made.html)
         shown = {str(value) for value in root.xpath("//@data-action")}
         assert shown == {action.id for action in made.actions}
@@ -221,7 +223,7 @@ def test_too_many_editions_are_refused_before_they_are_rendered(
     monkeypatch.setattr(Renderer, "edition", lambda *_: pytest.fail("rendered"))
     readers = [("execs",), ("product",), ("security",)]
     with pytest.raises(RefusedError, match=r"3 editions would come of this.*variants"):
-        workspace.editions(workspace.issue(ISSUE), [(reader, "en") for reader in readers])
+        workspace.editions(workspace.issue(ISSUE), [ReaderKind(reader, "en") for reader in readers])
 
 
 def test_the_mails_own_words_come_in_the_readers_language(workspace: Workspace) -> None:

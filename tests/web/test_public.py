@@ -12,6 +12,7 @@ import lxml.html
 import pytest
 from starlette.testclient import TestClient
 
+from newsletter.audience import ReaderKind
 from newsletter.db import Database
 from newsletter.errors import RefusedError
 from newsletter.tracking import Spool, SpoolFullError
@@ -86,7 +87,9 @@ def status(workspace: Workspace, address: str) -> str:
 def test_every_link_of_a_mail_leads_to_the_exact_original(
     client: TestClient, letters: dict[str, Letter], workspace: Workspace
 ) -> None:
-    planned = workspace.editions(workspace.issue(ISSUE), [(("ai-teams",), "en")])[0].edition
+    planned = workspace.editions(workspace.issue(ISSUE), [ReaderKind(("ai-teams",), "en")])[
+        0
+    ].edition
     urls = {link.n: link.url for link in planned.links}
     clicks = [href for href in letters["ada@example.com"].hrefs if href.startswith("/c/")]
     assert clicks
