@@ -518,7 +518,7 @@ def test_who_chose_topics_gets_no_brief_about_others_alone(
     monkeypatch.setenv("NEWSLETTER_AUDIENCE__TOPICS", '{"ai": "AI", "law": "Law", "food": "Food"}')
     for file in (workspace_dir / "issues" / ISSUE / "briefs").glob("*.md"):
         tags = {"quillon-price-cut": "[pricing, AI]", "cachewright-advisory": "[ai, law]"}
-        text = re.sub(r"^tags: .*\n", "", file.read_text("utf-8"), flags=re.MULTILINE)
+        text = re.sub(r"^tags:\n(- .*\n)+", "", file.read_text("utf-8"), flags=re.MULTILINE)
         if file.stem in tags:
             text = text.replace("---\n", f"---\ntags: {tags[file.stem]}\n", 1)
         file.write_text(text, "utf-8")
