@@ -370,9 +370,9 @@ def test_audience_lists_columns_keys_and_reasons() -> None:
 
 def test_rules_in_the_table_are_accepted() -> None:
     with Workspace(ROOT) as workspace:
-        given = workspace.settings.fields
+        given, keys = workspace.settings.fields, workspace.segments.keys
     for rule in page("docs/audience.md").first_column("Rules"):
-        assert Rule(rule, given)
+        assert Rule(rule, given, keys)
 
 
 def test_sending_lists_every_state() -> None:
