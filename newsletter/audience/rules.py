@@ -457,6 +457,8 @@ class _Reader:
         if of.name == "lens":
             choices = ("", *self.segments)
         for value in values:
+            if of.name in ("email", "domain") and value != str(value).lower():
+                raise RuleError(f"addresses are compared in lower case: '{str(value).lower()}'")
             if choices and value not in choices:
                 named = [one for one in choices if one]
                 hint = did_you_mean(str(value), named)

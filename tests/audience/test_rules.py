@@ -279,6 +279,7 @@ def test_anything_that_looks_like_a_rule_compiles_without_its_words_or_is_refuse
         ("status = 'unsubscribd'", 'Did you mean "unsubscribed"'),
         ("frequency in ('daily')", "fortnightly"),
         ("lens = 'nope'", "is none of"),
+        ("domain in ('Example.com')", "in lower case: 'example.com'"),
     ],
 )
 def test_what_could_never_be_is_a_slip(rule: str, says: str) -> None:
