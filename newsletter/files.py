@@ -50,6 +50,16 @@ def make_once(path: Path, content: str) -> None:
         raise RefusedError(f"the secret {path} can be read by others; run: chmod 600 {path}")
 
 
+def make_private(path: Path) -> None:
+    """An empty file that its owner alone can read, unless there is one. One that is there is not opened:
+    closing any descriptor of a file drops every lock that this process has on it (POSIX, fcntl), and
+    whoever writes to a database in it would go on without."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+
+
 def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file so that it is either the old one or the new one, whatever happens. Text becomes
     UTF-8 with its line ends as they are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from newsletter.db.schema import installation
 from newsletter.errors import ConfigError, RefusedError
+from newsletter.files import make_private
 
 HEAD = "0003"  #: the newest migration; a test holds it to the scripts
 _CHECKPOINT = 4000  # pages: a send changes the same ones again and again
@@ -219,7 +219,7 @@ def _sqlite_engine(url: sa.URL, patience: float) -> sa.Engine:
     )
     if url.database and url.database != ":memory:":
         with suppress(OSError):  # the owner's alone, before anybody is in it
-            os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(Path(url.database))
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:

@@ -7,7 +7,6 @@ thread takes what has come in and commits it together; whoever waits is told aft
 from __future__ import annotations
 
 import json
-import os
 import queue
 import secrets
 import sqlite3
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.errors import NewsletterError
+from newsletter.files import make_private
 
 _MOST_WAITING = 10_000  #: events in memory; beyond it the next one is refused
 _MOST_TOGETHER = 500  #: events a commit
@@ -152,7 +152,7 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private(self.path)
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

@@ -138,3 +138,23 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
 )
 def test_verdicts_bear_the_rule_that_gave_them(event: RawEvent, verdict: str, rule: str) -> None:
     assert judge(event) == (verdict, rule)
+
+
+def test_what_was_acknowledged_stays_while_other_processes_come_and_go(tmp_path: Path) -> None:
+    """Closing any descriptor of a file drops every POSIX lock that the process holds on it: then SQLite
+    in another process takes the log away from under the one that writes."""
+    path = tmp_path / "intake.db"
+    other = (
+        "import sys; from newsletter.tracking import Spool; from pathlib import Path; "
+        "spool = Spool(Path(sys.argv[1])); print(sum(len(batch) for batch in spool.batches()))"
+    )
+    spool = Spool(path)
+    spool.put(raw(1, "unsubscribe")).result()
+    list(spool.batches())  # as the loader of the same process does
+    for number in (2, 3):
+        spool.put(raw(number, "unsubscribe")).result()
+        found = subprocess.run(
+            [sys.executable, "-c", other, str(path)], capture_output=True, text=True, check=True
+        )
+        assert found.stdout == "1\n", found.stderr
+    spool.close()
