@@ -117,6 +117,15 @@ def _read(path: Path) -> GNUTranslations:
     return GNUTranslations(compiled)
 
 
+def is_language(code: str) -> bool:
+    """Whether a code names a language, e.g. "en" or "pt-BR"."""
+    try:
+        Locale.parse(code.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return False
+    return True
+
+
 def closest(wanted: str, available: Sequence[str]) -> str | None:
     """The available language that is closest to a wanted one (`de-AT` finds `de`), or None."""
     plain = wanted.strip().replace("_", "-").lower()

@@ -32,6 +32,7 @@ from newsletter.audience import (
     Segments,
     add_memberships,
     count,
+    count_sendable,
     find,
     keep_indexes,
     load_segments,
@@ -53,7 +54,7 @@ from newsletter.briefs import (
 )
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
 from newsletter.db import PATIENCE, Database, backup, check_backup, problems, restore
-from newsletter.db.schema import edition, mailing_edition
+from newsletter.db.schema import edition, mailing, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
     ArchivePage,
@@ -560,11 +561,24 @@ class Workspace:
             self.__dict__["database"] = self._open_database()
         return self.database
 
-    def count(self, rule: str) -> int:
-        """How many subscribers a rule finds. Raises RuleError."""
+    def count(self, rule: str, *, sendable: bool = False) -> int:
+        """How many subscribers a rule finds, or of those who may be mailed now. Raises RuleError."""
         self.load_events()
+        checked, asked = self.audience.rule(rule), self.audience.asked()
         with self.database.read() as connection:
-            return count(connection, self.audience.rule(rule), self.audience.asked())
+            if sendable:
+                required = self.consent_required
+                return count_sendable(connection, checked, asked, consent_required=required)
+            return count(connection, checked, asked)
+
+    def never_sent(self, rule: str) -> list[str]:
+        """Issues that a rule names and that were never sent: most likely slips."""
+        named = self.audience.rule(rule).issues
+        with self.database.read() as connection:
+            sent = set(
+                connection.scalars(sa.select(mailing.c.issue).where(mailing.c.issue.in_(named)))
+            )
+        return sorted(named - sent)
 
     def segment_counts(self) -> dict[str | None, int]:
         """Sendable members by segment key; None for those in no segment."""

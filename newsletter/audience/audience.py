@@ -54,8 +54,9 @@ from newsletter.audience.suppressions import (
 from newsletter.audience.tables import Format, How, open_table
 from newsletter.config import FieldSettings, Settings
 from newsletter.db import Database
-from newsletter.db.schema import consent, subscriber, suppression
+from newsletter.db.schema import consent, membership, subscriber, suppression
 from newsletter.errors import InputError, RefusedError
+from newsletter.languages import is_language
 from newsletter.text import did_you_mean, tidy
 
 
@@ -167,6 +168,15 @@ class Audience:
             )
         return sum(group.people for group in groups if key in group.segments)
 
+    def drop_segment(self, key: str) -> int:
+        """Take a segment out of the file, and its members by hand out of it; returns how many those
+        were. Raises RefusedError when another one's rule asks for it."""
+        self.segments = self.definitions.delete(key)
+        with self.database.write() as connection:
+            members = connection.execute(membership.delete().where(membership.c.segment == key))
+            log(connection, self.actor, "segment delete", key, {"members": members.rowcount})
+        return members.rowcount
+
     @property
     def definitions(self) -> Definitions:
         """The segments' file, for changing it."""
@@ -226,9 +236,10 @@ class Audience:
             log(connection, self.actor, "add", str(person), {"source": source})
         return person
 
-    def set(self, email: str, values: Mapping[str, str]) -> list[str]:
-        """Change what is known of somebody; an empty text empties a field. Returns the names that
-        changed. Raises InputError for a value that is none."""
+    def set(self, email: str, values: Mapping[str, str], *, reason: str = "") -> list[str]:
+        """Change what is known of somebody; an empty text empties a field. `reason` is kept in the log.
+        Returns the names that changed. Raises InputError for a value that is none."""
+        why = _said("the reason", reason)
         with self.database.write() as connection:
             person = find(connection, email).id
             given = dict(values)
@@ -243,12 +254,12 @@ class Audience:
                     key=address.key,
                     domain=address.domain,
                 )
-                log(connection, self.actor, "address", str(person), {})
+                log(connection, self.actor, "address", str(person), {"reason": why} if why else {})
                 changed.append("email")
             columns, fields, segments = self._values(given)
             if segments:
                 raise InputError("membership is changed with: newsletter segment add|remove")
-            changed += set_values(connection, person, columns, fields, actor=self.actor)
+            changed += set_values(connection, person, columns, fields, actor=self.actor, reason=why)
         return changed
 
     def _values(self, given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
@@ -264,7 +275,11 @@ class Audience:
                 fields[name] = (
                     field_checked(name, value, self.settings.fields[name]) if value else None
                 )
-            elif name in ("name", "language"):
+            elif name == "name":
+                columns[name] = value
+            elif name == "language":
+                if value and not is_language(value):
+                    raise InputError(f'"{value}" is no language; write its code, e.g. en or pt-BR')
                 columns[name] = value
             elif name == "lens":
                 columns[name] = self._lens(value)
@@ -273,7 +288,7 @@ class Audience:
             elif name == "topics":
                 columns[name] = self._topics(value)
             elif name == "paused_until":
-                columns[name] = day(value, self.settings.publication.zone) if value else None
+                columns[name] = self.pause_until(value)
             elif name == "segments":
                 segments += [self._manual(key.strip()) for key in value.split(";") if key.strip()]
             else:
@@ -304,7 +319,7 @@ class Audience:
         if reason is not None:
             raise RefusedError(
                 f"the address is kept out ({reason}); if its owner wants in: newsletter audience "
-                "unsuppress EMAIL --reason TEXT"
+                f"unsuppress {key} --reason TEXT"
             )
 
     def unsubscribe(self, email: str, *, reason: str = "") -> bool:
@@ -452,6 +467,13 @@ class Audience:
                 .values(reason=tidy(reason)[:600])
             )
 
+    def not_mailed(self, email: str) -> str | None:
+        """Why somebody may not be mailed now, or None. Raises NotFoundError."""
+        required = self.settings.audience.import_consent == "required"
+        with self.database.read() as connection:
+            person = find(connection, email).id
+            return reason_against(connection, person, consent_required=required)
+
     def show(self, email: str) -> dict[str, Any]:
         """Everything that is held on somebody; see `rights.held`. Raises NotFoundError."""
         now = datetime.now(UTC)
@@ -580,5 +602,8 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         named = [one for one in known if one]
         hint = did_you_mean(value, named) or f" There are: {', '.join(named) or 'none'}."
+        hint += " Empty means every issue." if name == "frequency" else ""
+        if name == "topics" and not named:
+            hint = " Declare topics under [audience] in newsletter.toml."
         raise InputError(f'{name} "{value}" is not known.{hint}')
     return value

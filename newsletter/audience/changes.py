@@ -105,8 +105,14 @@ def add_person(
     """Put one subscriber in; returns the number. Raises RefusedError when the address is there."""
     now = datetime.now(UTC)
     key = values["address_key"]
-    if connection.scalar(sa.select(subscriber.c.id).where(subscriber.c.address_key == key)):
-        raise RefusedError("the address is among the subscribers already")
+    known = connection.scalar(sa.select(subscriber.c.status).where(subscriber.c.address_key == key))
+    if known is not None:
+        remedy = "set FIELD=VALUE" if known == "subscribed" else "resubscribe --proof TEXT"
+        verb, _, rest = remedy.partition(" ")
+        raise RefusedError(
+            f"the address is among the subscribers already ({known}); use: newsletter audience {verb} "
+            f"{key} {rest}"
+        )
     result = connection.execute(
         subscriber.insert(), {"fields": {}, "created_at": now, "updated_at": now, **values}
     )
@@ -127,6 +133,7 @@ def set_values(
     fields: Mapping[str, Any],
     *,
     actor: str,
+    reason: str = "",
 ) -> list[str]:
     """Change columns and declared fields (None empties one); returns the names that changed."""
     row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
@@ -139,7 +146,8 @@ def set_values(
             .where(subscriber.c.id == person)
             .values(**values, fields=merged, updated_at=datetime.now(UTC))
         )
-        log(connection, actor, "set", str(person), {"changed": changed})
+        why = {"reason": reason} if reason else {}
+        log(connection, actor, "set", str(person), {"changed": changed, **why})
     return changed
 
 

@@ -22,6 +22,7 @@ from newsletter.audience.tables import Row, original
 from newsletter.config import FieldSettings
 from newsletter.db import compact_json
 from newsletter.errors import InputError
+from newsletter.languages import is_language
 from newsletter.text import did_you_mean, fold, slugify, tidy
 
 LONGEST_VALUE = 500  #: characters of a name or field
@@ -48,6 +49,8 @@ _ALSO: Mapping[str, str] = {
     "tags": "segments", "full_name": "name", "firstname": "first_name", "lastname": "last_name",
     "given_name": "first_name", "family_name": "last_name", "opted_in_at": "consent_at",
     "subscribed_at": "consent_at", "unsubscribed_at": "left_at",
+    "vorname": "first_name", "nachname": "last_name", "prénom": "first_name", "nom": "last_name",
+    "e_mail_adresse": "email", "adresse_e_mail": "email", "sprache": "language", "langue": "language",
 }  # fmt: skip
 #: What may stand in a status column. The last three keep an address out for good.
 STATUSES: Mapping[str, str] = {
@@ -352,6 +355,8 @@ class Columns:
                 return self._status(text)
             case "consent_at" | "created_at":
                 return _time(meaning, text)
+            case "language":
+                return self._language(text)
             case "paused_until":
                 return _time(meaning, text, past=False)
             case "segments":
@@ -404,6 +409,13 @@ class Columns:
                 continue
             keys.append(key)
         return ",".join(dict.fromkeys(keys)), notes
+
+    def _language(self, text: str) -> str:
+        code = text.replace("_", "-")
+        if is_language(code):
+            return code
+        self.notices.append(f'"{text}" is no language, and was not used; write its code, e.g. en')
+        return ""
 
     def _new_key(self, label: str) -> str:
         """The key of a segment for a tag: no other tag's, and no other segment's."""
@@ -523,10 +535,11 @@ def _time(name: str, text: str, *, past: bool = True) -> str:
     except (ValueError, OverflowError):
         moment = None
     latest = datetime.now(UTC) + _CLOCKS_DIFFER if past else _LAST_PAUSE
-    if moment is None or not _FIRST_CONSENT <= moment <= latest:
-        example = "2026-05-03T09:00:00Z"
-        kind = "time in the past" if past else "time"
-        raise _CellError(f'{name} "{text}" is no {kind}; write it as {example}, with its zone')
+    example = "write it as 2026-05-03 or 2026-05-03T09:00:00Z"
+    if moment is None or moment < _FIRST_CONSENT:
+        raise _CellError(f'{name} "{text}" is no time that can be read; {example}')
+    if moment > latest:
+        raise _CellError(f'{name} "{text}" is still to come; {example}, with its zone')
     return as_kept(moment)
 
 

@@ -14,7 +14,7 @@ from tomlkit.items import AoT, Table
 
 from newsletter.audience.segments import FILE, MOST, Segments, load_segments
 from newsletter.config import FieldSettings
-from newsletter.errors import InputError, NotFoundError, RefusedError
+from newsletter.errors import ConfigError, InputError, NotFoundError, RefusedError
 from newsletter.files import replace_file
 from newsletter.text import did_you_mean
 
@@ -65,6 +65,19 @@ class Definitions:
 
         return self._change(change)
 
+    def delete(self, key: str) -> Segments:
+        """Take a segment out of the file. Raises RefusedError when another one's rule asks for it."""
+
+        def change(tables: AoT) -> None:
+            for n, table in enumerate(tables):
+                if table.get("key") == key:
+                    del tables[n]
+                    return
+            known = [str(one.get("key")) for one in tables]
+            raise NotFoundError(f'there is no segment "{key}".{did_you_mean(key, known)}')
+
+        return self._change(change)
+
     def _change(self, change: Callable[[AoT], None]) -> Segments:
         path = self.root / FILE
         before = path.read_bytes() if path.exists() else b""
@@ -84,7 +97,10 @@ class Definitions:
             raise RefusedError(f"there would be {len(tables)} segments; {MOST} is the most")
         text = re.sub(r"(?<=[^\n])\n(?=\[\[segment\]\])", "\n\n", tomlkit.dumps(document))
         tomllib.loads(text)
-        segments = load_segments(self.root, self.fields, text)
+        try:
+            segments = load_segments(self.root, self.fields, text)
+        except ConfigError as error:  # its line is one of a file that will not be
+            raise RefusedError(error.message) from None
         path.parent.mkdir(exist_ok=True)
         if (path.read_bytes() if path.exists() else b"") != before:
             raise RefusedError("was changed by somebody else just now; try again", file=str(FILE))

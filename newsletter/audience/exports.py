@@ -4,15 +4,17 @@ Cells that a spreadsheet would run are made harmless, and an import undoes it.""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import IO, Any
 
 import sqlalchemy as sa
 
 from newsletter.audience.conditions import Asked, where
+from newsletter.audience.people import suppression_holds
 from newsletter.audience.rules import Rule
 from newsletter.audience.tables import Format, table_writer
 from newsletter.config import FieldSettings
-from newsletter.db.schema import membership, subscriber
+from newsletter.db.schema import membership, subscriber, suppression
 
 _PIECE = 5_000  # people
 #: The columns, declared fields after them.
@@ -35,12 +37,14 @@ def export(
 ) -> int:
     """Write everybody, or those whom the rule finds, in order of their numbers; returns how many."""
     found = where(rule, asked) if rule is not None else sa.true()
+    kept_out = connection.scalar(sa.select(sa.exists().where(suppression_holds(asked.now))))
+    status = _standing(asked.now) if kept_out else subscriber.c.status
     by_hand = [one.key for one in asked.segments if one.manual]
     total = connection.scalar(sa.select(sa.func.count()).select_from(subscriber).where(found)) or 0
     writer = table_writer(file, kind)
     writer.write([[*COLUMNS, *fields]])
     done = 0
-    for people in _pieces(connection, found):
+    for people in _pieces(connection, found, status):
         writer.write(_rows(connection, people, fields, by_hand))
         done += len(people)
         progress(done, total)
@@ -48,15 +52,27 @@ def export(
     return done
 
 
+def _standing(now: datetime) -> sa.ColumnElement[str]:
+    """The status as an import elsewhere must understand it: who is suppressed here may be mailed from
+    nowhere."""
+    words = {"bounce": "bounced", "complaint": "complained"}
+    reason = (
+        sa.select(sa.case(words, value=suppression.c.reason, else_="suppressed"))
+        .where(suppression.c.address_key == subscriber.c.address_key, suppression_holds(now))
+        .scalar_subquery()
+    )
+    return sa.func.coalesce(reason, subscriber.c.status)
+
+
 def _pieces(
-    connection: sa.Connection, found: sa.ColumnElement[bool]
+    connection: sa.Connection, found: sa.ColumnElement[bool], status: sa.ColumnElement[str]
 ) -> Iterator[Sequence[sa.Row[Any]]]:
     sqlite = connection.dialect.name == "sqlite"
     columns = [
         # on SQLite a time is text already: making a datetime of it and text again takes 4 µs
         sa.type_coerce(subscriber.c[name], sa.Text).label(name)
         if sqlite and name in _TIMES
-        else subscriber.c[name]
+        else (status.label(name) if name == "status" else subscriber.c[name])
         for name in ("id", "address", *COLUMNS[1:], "fields")
         if name != "segments"
     ]

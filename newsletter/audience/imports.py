@@ -50,6 +50,7 @@ class ImportResult:
     rejects_file: str | None = None
     system: str | None = None  #: whose export it was
     columns: dict[str, str] = field(default_factory=dict)  #: what each was taken for; "" for unused
+    refused: list[str] = field(default_factory=list)  #: the first rejected rows, with their reasons
     first: list[dict[str, Any]] = field(default_factory=list)  #: of a dry run: rows as understood
     new_segments: dict[str, str] = field(default_factory=dict)  #: made for tags, key to name
 
@@ -59,7 +60,7 @@ class ImportResult:
         values: dict[str, Any] = {name: getattr(self, name) for name in counts}
         values |= {"notices": self.notices, "rejects_file": self.rejects_file}
         values |= {"system": self.system, "columns": self.columns}
-        values |= {"new_segments": list(self.new_segments)}
+        values |= {"new_segments": list(self.new_segments), "refused": self.refused}
         return values | ({"first": self.first} if self.first else {})
 
 
@@ -165,6 +166,8 @@ class Importer:
                 staged, unusable = columns.read(rows)
                 for row, problem in unusable:
                     refused.add(row.line, problem, row.cells)
+                    if len(self.result.refused) < FIRST_ROWS:
+                        self.result.refused.append(f"line {row.line}: {problem}")
                 self.result.rows += len(rows)
                 if dry and (wanted := FIRST_ROWS - len(self.result.first)):
                     self.result.first += map(_shown, islice(zip(*staged, strict=True), wanted))
@@ -212,7 +215,8 @@ class Importer:
                 values = {"columns": columns, "map": dict(options.map)}
                 connection.execute(column_map.insert(), {**values, "updated_at": datetime.now(UTC)})
             name = source.removeprefix("import:")
-            log(connection, self.actor, "import", name, self.result.as_dict())
+            said = {k: v for k, v in self.result.as_dict().items() if k != "refused"}
+            log(connection, self.actor, "import", name, said)
 
 
 def _shown(staged: Sequence[Any]) -> dict[str, Any]:

@@ -187,6 +187,15 @@ def count(connection: sa.Connection, rule: Rule, asked: Asked) -> int:
     return int(found or 0)
 
 
+def count_sendable(
+    connection: sa.Connection, rule: Rule, asked: Asked, *, consent_required: bool
+) -> int:
+    """How many of those who may be mailed now a rule finds."""
+    against = why_not(now=asked.now, consent_required=consent_required)
+    found = sa.select(sa.func.count()).select_from(subscriber)
+    return int(connection.scalar(found.where(where(rule, asked), against.is_(None))) or 0)
+
+
 def find(connection: sa.Connection, email: str) -> Subscriber:
     """The subscriber with this address. Raises NotFoundError, or InputError for what is none."""
     row = connection.execute(

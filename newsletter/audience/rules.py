@@ -261,6 +261,13 @@ class Rule:
         """Keys of the segments that it names."""
         return frozenset(one.key for one in self if isinstance(one, InSegment))
 
+    @property
+    def issues(self) -> frozenset[str]:
+        """Ids of the issues that it names."""
+        return frozenset(
+            issue for one in self if isinstance(one, Did) for issue in one.activity.issues
+        )
+
 
 # -- reading -----------------------------------------------------------------------------------------
 
@@ -459,6 +466,8 @@ class _Reader:
         for value in values:
             if of.name in ("email", "domain") and value != str(value).lower():
                 raise RuleError(f"addresses are compared in lower case: '{str(value).lower()}'")
+            if value == "" and of.name in self.fields:
+                raise RuleError(f"an empty field has no value: write {of.name} is null")
             if choices and value not in choices:
                 named = [one for one in choices if one]
                 hint = did_you_mean(str(value), named)

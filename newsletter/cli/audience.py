@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from rich.markup import escape
@@ -124,18 +125,22 @@ def _print_import(workspace: Workspace, result: ImportResult, *, dry: bool) -> N
     if dry:
         names = list(dict.fromkeys(name for row in result.first for name in row))
         if names:
-            table("As understood", names, [[row.get(n, "") for n in names] for row in result.first])
+            lines = [[name, *(row.get(name, "") for row in result.first[:2])] for name in names]
+            table("As understood", ["", "First row", "Second row"][: len(lines[0])], lines)
             out.print()
     counts = {
         name: n for name, n in result.as_dict().items() if type(n) is int and (n or name == "rows")
     }
     shown = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+    shown = shown.replace("1 rows", "1 row", 1) if result.rows == 1 else shown
     out.print(f"{'would be: ' if dry else ''}{shown}", markup=False)
     for key, name in result.new_segments.items():
         made = "would be made" if dry else "was made"
         err.print(f'the segment {key} ("{name}", by hand) {made}', markup=False)
     for notice in result.notices:
         err.print(f"note: {notice}", markup=False)
+    for refusal in result.refused if dry else ():
+        err.print(f"rejected: {refusal}", markup=False)
     if result.rejects_file:
         place = Path(result.rejects_file).relative_to(workspace.root)
         err.print(f"what was rejected, with reasons: {place}", markup=False)
@@ -177,19 +182,25 @@ def export(workspace: Workspace, file: Path, rule: str | None, kind: Any) -> Non
 
 
 def _kind(file: Path) -> Any:
-    return {".tsv": "tsv", ".jsonl": "jsonl", ".xlsx": "xlsx"}.get(file.suffix.lower(), "csv")
+    ending = file.suffix.lower().removeprefix(".") or "csv"
+    if ending not in FORMATS:
+        raise click.UsageError(f"name the file .{', .'.join(FORMATS)}, or give --format")
+    return ending
 
 
 @audience.command()
 @click.argument("rule")
+@click.option("--sendable", is_flag=True, help="Only those who may be mailed now.")
 @json_option
 @with_workspace
-def count(workspace: Workspace, rule: str, as_json: bool) -> None:
-    """Count the subscribers whom a rule finds.
+def count(workspace: Workspace, rule: str, sendable: bool, as_json: bool) -> None:
+    """Count the subscribers whom a rule finds, whatever their status.
 
     Example: newsletter audience count "role in ('cto','ceo') and country = 'DE'"
     """
-    found = workspace.count(rule)
+    found = workspace.count(rule, sendable=sendable)
+    for issue in workspace.never_sent(rule):
+        err.print(f"note: no issue {issue} was sent, so nobody got or opened it", markup=False)
     if as_json:
         print_json({"count": found})
     else:
@@ -212,6 +223,8 @@ def explain(workspace: Workspace, email: str, issue_id: str | None, as_json: boo
             segments = [one.segment for one in belongings if one.member]
             print_json({"segments": segments, "why": [one.as_dict() for one in belongings]})
         else:
+            if against := workspace.audience.not_mailed(email):
+                out.print(f"gets no mail: {against.replace('_', ' ')}", markup=False)
             _print_belongings(workspace, belongings)
         return
     explained = workspace.explain(email, issue_id)
@@ -298,8 +311,9 @@ def add(workspace: Workspace, email: str, values: tuple[str, ...], proof: str) -
 @audience.command("set")
 @_email
 @click.argument("values", nargs=-1, required=True, metavar="FIELD=VALUE...")
+@click.option("--reason", default="", help="Why, or who asked for it; it is kept.")
 @with_workspace
-def set_command(workspace: Workspace, email: str, values: tuple[str, ...]) -> None:
+def set_command(workspace: Workspace, email: str, values: tuple[str, ...], reason: str) -> None:
     """Change what is known of somebody; nothing after the = empties a field.
 
     \b
@@ -309,7 +323,7 @@ def set_command(workspace: Workspace, email: str, values: tuple[str, ...]) -> No
 
     Example: newsletter audience set ada@example.com role=ceo lens=execs paused_until=2026-12-24
     """
-    changed = workspace.audience.set(email, _values(values))
+    changed = workspace.audience.set(email, _values(values), reason=reason)
     err.print(f"changed: {', '.join(changed) or 'nothing'}", markup=False)
 
 
@@ -428,11 +442,12 @@ def show(workspace: Workspace, email: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    zone = workspace.settings.publication.zone
     fields = found["person"].pop("fields")
     person = {**found["person"], **fields}
     for name, value in person.items():
         if value not in ("", None, []):
-            out.print(f"{name.replace('_', ' ')}: {value}", markup=False)
+            out.print(f"{name.replace('_', ' ')}: {_shown(value, zone)}", markup=False)
     names = [workspace.names[one["segment"]] for one in found["segments"]]
     out.print(f"segments: {', '.join(names) or 'none'}", markup=False)
     if found["not_mailed"]:
@@ -441,7 +456,9 @@ def show(workspace: Workspace, email: str, as_json: bool) -> None:
         if title in ("consents", "suppressions", "requests", "log") and rows:
             out.print()
             table(
-                title.capitalize(), list(rows[0]), [[_shown(v) for v in r.values()] for r in rows]
+                title.capitalize(),
+                list(rows[0]),
+                [[_shown(v, zone) for v in r.values()] for r in rows],
             )
     if found["mails"]:
         out.print()
@@ -453,7 +470,7 @@ def show(workspace: Workspace, email: str, as_json: bool) -> None:
                     one["mailing"],
                     one["issue"] or one["kind"],
                     one["state"],
-                    _shown(one["settled_at"]),
+                    _shown(one["settled_at"], zone),
                     ", ".join(f"{e['kind']} ({e['verdict']})" for e in one["events"]),
                 ]
                 for one in found["mails"]
@@ -461,10 +478,21 @@ def show(workspace: Workspace, email: str, as_json: bool) -> None:
         )
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return "" if value is None else str(value)
+def _shown(value: Any, zone: ZoneInfo) -> str:
+    """A value as a person reads it, times in the publication's zone."""
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            said = {name: _shown(one, zone) for name, one in value.items()}
+            return ", ".join(f"{name}: {one}" for name, one in said.items() if one)
+        case list():
+            return ", ".join(_shown(one, zone) for one in value)
+    return str(value)
 
 
 @audience.command()

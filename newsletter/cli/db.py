@@ -103,4 +103,5 @@ def restore(workspace: Workspace, file: Path, yes: bool) -> None:
     done = workspace.restore(file)
     err.print(f"restored; what was there is now {done.before}", markup=False)
     err.print(f"{number(done.erased)} people were erased again", markup=False)
+    err.print("plans are held until: newsletter send resume ID --i-know", markup=False)
     err.print(f"{number(done.left)} who left or were kept out since are so again", markup=False)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from newsletter.cli.show import (
+    confirm,
     err,
     json_option,
     number,
@@ -133,10 +134,33 @@ def edit(workspace: Workspace, key: str, **values: Any) -> None:
 
     Example: newsletter segment edit founders --rule "role like '%founder%' or role = 'owner'"
     """
-    people = workspace.audience.define(key, _given(values), new=False)
+    given = _given(values)
+    if all(value is None for value in given.values()):
+        raise click.UsageError("say what is to change, e.g. --rule or --name")
+    was = workspace.segments.get(key)
+    people = workspace.audience.define(key, given, new=False)
+    if was.rule and given["manual"]:
+        err.print(f"its rule was: {was.rule.text}", markup=False)
     err.print(
         f"{key} is changed; {number(people)} people who may be mailed are in it", markup=False
     )
+
+
+@segment.command()
+@click.argument("key")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@with_workspace
+def delete(workspace: Workspace, key: str, yes: bool) -> None:
+    """Take a segment out of subscribers/segments.toml, and its members by hand with it.
+
+    Actions of old issues keep its key. To see who was in it, export them first.
+
+    Example: newsletter segment delete founders --yes
+    """
+    workspace.segments.get(key)
+    confirm(f"Delete the segment {key}?", yes=yes)
+    members = workspace.audience.drop_segment(key)
+    err.print(f"{key} is deleted; {number(members)} were in it by hand", markup=False)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +220,8 @@ def add(workspace: Workspace, key: str, emails: tuple[str, ...]) -> None:
     Example: newsletter segment add procurement ada@example.com
     """
     changed = workspace.change_members(key, emails, join=True)
-    err.print(f"{changed} added to {key}")
+    before = len(emails) - changed
+    err.print(f"{changed} added to {key}" + (f"; {before} in it already" if before else ""))
 
 
 @segment.command()

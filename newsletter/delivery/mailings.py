@@ -113,6 +113,8 @@ def approve(database: Database, issue: str, *, plan: str | None, actor: str) -> 
                 f"the plan of {issue} is {row.plan}, not {plan}: it was made again since. "
                 f"Look at it once more: newsletter send plan {issue}"
             )
+        if not connection.scalar(sa.select(sa.exists().where(delivery.c.mailing == row.id))):
+            raise RefusedError(f"the plan of {issue} has nobody to mail")
         connection.execute(
             mailing.update()
             .where(mailing.c.id == row.id)

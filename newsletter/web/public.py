@@ -226,9 +226,11 @@ class _Site:
         if said:
             await self._record(request, ref, said, number)
             state = None if said == "undo" else said
+        reader = await run_in_threadpool(self.lookup.reader, ref)
         return self.pages.page(
             "web/action.html.j2",
             request,
+            speaks=reader.language if reader else "",
             action_text=page.text,
             action_label=page.label,
             brief_headline=page.headline,

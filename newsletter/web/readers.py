@@ -433,6 +433,7 @@ class Readers:
             before = await run_in_threadpool(audience.choose, reader.id, choices)
         except InputError:
             return await self._preferences(request, ref, problem=say(_NOT_THERE), status=400)
+        say = self.pages.language(request, choices.language or reader.language).gettext
         return await self._preferences(
             request, ref, said=say(_SAVED), before=before if before != choices else None
         )

@@ -236,5 +236,5 @@ def test_a_damaged_database_is_told(run: Run, workspace_dir: Path) -> None:
 
 def test_a_plan_for_nobody_does_not_start(run: Run) -> None:
     assert "nobody to mail yet" in run("send", "plan", ISSUE).err
-    run("send", "approve", ISSUE, "--yes")
-    refused(run("send", "start", ISSUE, "--yes"), "nobody to mail")
+    refused(run("send", "approve", ISSUE, "--yes"), "nobody to mail")
+    refused(run("send", "start", ISSUE, "--yes"), "not approved")
