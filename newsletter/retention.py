@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from newsletter.audience import forget_unconfirmed
 from newsletter.config import Settings
 from newsletter.db import Database
-from newsletter.db.schema import delivery, event, installation, mailing, suppression
+from newsletter.db.schema import delivery, event, installation, kept_report, mailing, suppression
 from newsletter.reports import keep_report
 
 EVERY = timedelta(days=1)
@@ -41,9 +41,13 @@ def delete_old(
     events = 0
     if days:
         old = _ended_before(database, now - timedelta(days=days))
-        for issue in sorted({one for one in old.values() if one is not None}):
+        with database.read() as connection:
+            known = set(connection.scalars(sa.select(kept_report.c.issue)))
+        for issue in sorted({one for one in old.values() if one is not None} - known):
             keep_report(database, issue, names=names, zone=settings.publication.zone, now=now)
-        events = sum(_without_events(database, number) for number in old)
+        events = sum(
+            _without_events(database, number, again=issue in known) for number, issue in old.items()
+        )
     before = now - timedelta(days=settings.signup.confirm_days)
     with database.write() as connection:
         requests = forget_unconfirmed(connection, before=before)
@@ -76,8 +80,9 @@ def _ended_before(database: Database, moment: datetime) -> dict[int, str | None]
     return {row.id: row.issue for row in rows if row.old and row.issue not in young}
 
 
-def _without_events(database: Database, number: int) -> int:
-    """Delete a mailing's events, and what servers answered, in which addresses stand."""
+def _without_events(database: Database, number: int, *, again: bool) -> int:
+    """Delete a mailing's events, and what servers answered, in which addresses stand, unless that was
+    done before."""
     deleted = 0
     while True:
         some = (
@@ -87,6 +92,8 @@ def _without_events(database: Database, number: int) -> int:
             gone = connection.execute(
                 event.delete().where(event.c.mailing == number, event.c.n.in_(some))
             ).rowcount
+            if not gone and again:
+                return deleted
             if not gone:
                 connection.execute(
                     delivery.update()

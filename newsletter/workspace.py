@@ -53,7 +53,16 @@ from newsletter.briefs import (
     read_text,
 )
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
-from newsletter.db import PATIENCE, Database, backup, check_backup, problems, restore
+from newsletter.db import (
+    PATIENCE,
+    Database,
+    backup,
+    check_backup,
+    numbers,
+    problems,
+    raise_numbers,
+    restore,
+)
 from newsletter.db.schema import edition, mailing, mailing_edition
 from newsletter.delivery import (
     MOST_EDITIONS,
@@ -128,11 +137,12 @@ from newsletter.issues import (
 from newsletter.joining import Joining
 from newsletter.languages import SOURCE
 from newsletter.proofs import Proofs
-from newsletter.reports import issue_report
+from newsletter.reports import is_kept, issue_report
 from newsletter.retention import Deleted, claim_round, delete_old
 from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
+_FAR = 1_000_000  # numbers that are passed over when nobody knows which were given
 TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
 
 
@@ -188,11 +198,10 @@ class Workspace:
     @cached_property
     def database(self) -> Database:
         """Raises RefusedError after a restore that was cut off: who was erased may be in it again."""
-        if self._restoring.exists():
-            raise RefusedError(
-                "a restore was cut off half-way; run it again: newsletter db restore FILE"
-            )
-        return self._open_database()
+        opened = self._open_database()
+        opened.shut = self._restoring
+        opened.refuse_shut()
+        return opened
 
     def _open_database(self) -> Database:
         return Database(self.settings.database.url, self.root, patience=self.patience)
@@ -535,18 +544,35 @@ class Workspace:
         ending = "db" if self.database_of_restore.sqlite else "dump"
         name = f"before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}.{ending}"
         before = self.root / BACKUPS / name
-        gone = Departures()
-        with suppress(NewsletterError):  # a database that can't be read tells nothing
-            gone = self.audience.departures()
-        if self._restoring.exists():
-            earlier = Departures.from_json(self._restoring.read_text("utf-8"))
-            gone = gone.with_earlier(earlier)
         check_backup(self.database, path)
+        gone, counted = Departures(), dict.fromkeys(("subscriber", "mailing"), 0)
+        with suppress(NewsletterError):  # a database that can't be read tells nothing
+            self.load_events()
+            gone = self.audience.departures()
+            with self.database.read() as connection:
+                counted = numbers(connection)
+        again = self._restoring.exists()
+        if again:
+            earlier = json.loads(self._restoring.read_text("utf-8"))
+            gone = gone.and_earlier(Departures.from_dict(earlier["departures"]))
+            counted = {one: max(n, earlier["numbers"][one]) for one, n in counted.items()}
         with new_private_file(self._restoring) as file:
-            file.write(gone.as_json().encode())
-        restore(self.database, path, before)
+            said = {"departures": gone.as_dict(), "numbers": counted}
+            file.write(json.dumps(said).encode())
+        try:
+            restore(self.database, path, before)
+        except NewsletterError:  # all of it or nothing
+            if not again:
+                self._restoring.unlink()
+            raise
+        with self.database.write() as connection:
+            if not any(counted.values()):  # nobody knows what was given: far beyond
+                counted = {one: n + _FAR for one, n in numbers(connection).items()}
+            raise_numbers(connection, counted)
+            keep_indexes(connection, self.settings.fields)
         done = Restored(before, self.audience.erase_again(), self.audience.leave_again(gone))
         self._restoring.unlink()
+        self.database.shut = self._restoring
         return done
 
     @property
@@ -559,6 +585,7 @@ class Workspace:
         """The database, also after a restore that was cut off."""
         if "database" not in self.__dict__:
             self.__dict__["database"] = self._open_database()
+        self.database.shut = None
         return self.database
 
     def count(self, rule: str, *, sendable: bool = False) -> int:
@@ -828,6 +855,11 @@ class Workspace:
             seed=split.seed,
         )
         topics = loaded.topics(self.settings.audience.topics)
+        if is_kept(self.database, loaded.id):
+            raise RefusedError(
+                f"the figures of {issue} are closed: its events were deleted after "
+                f"{self.settings.tracking.keep_days} days, and a new mailing would be in no figure"
+            )
         groups = self.groups(topics)
         findings = check_issue(loaded, self.segments, groups)
         if blocking(findings):
@@ -835,13 +867,17 @@ class Workspace:
             others = sum(finding.blocks for finding in findings) - 1
             more = f" (and {others} more; see: newsletter issue check {issue})" if others else ""
             raise RefusedError(f"{first.message}{more}", file=first.file, line=first.line)
+        composer = self.composer(loaded)
+        kinds = [group.reader for group in groups]
+        empty = [
+            one for one in kinds if not composer.signature(one.segments, muted=one.muted).blocks
+        ]
         planned = self.editions(
             loaded,
-            [group.reader for group in groups],
+            [one for one in kinds if one not in empty],
             arms=[arm.name for arm in options.arms] or [""],
         )
         index = f"{self.settings.publication.base_url}/issues/"
-        composer = self.composer(loaded)
         page = ArchivePage(
             title=loaded.title,
             subject=loaded.manifest.subject,
@@ -855,6 +891,7 @@ class Workspace:
             actor=self.actor,
             languages=self.settings.publication.all_languages,
             topics=topics,
+            empty=empty,
         )
         return planner.plan(
             loaded.id,

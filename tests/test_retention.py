@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from newsletter.audience import parse_address
 from newsletter.audience.requests import Ask, ask
 from newsletter.db.schema import delivery, event, request, subscriber, suppression
+from newsletter.errors import RefusedError
 from newsletter.retention import Deleted
 from newsletter.tracking import RawEvent
 from newsletter.workspace import Workspace
@@ -71,6 +72,8 @@ def test_events_go_and_figures_stay(workspace: Workspace) -> None:
     assert workspace.delete_old(now=LATER).events == 1
     assert workspace.report(ISSUE) == before
     assert workspace.audit(ISSUE)["ok"]
+    with pytest.raises(RefusedError, match="figures of 2026-W48 are closed"):
+        workspace.plan(ISSUE, kind="missed")
 
 
 def test_a_mail_that_was_taken_back_keeps_nothing_that_is_under_way(workspace: Workspace) -> None:

@@ -39,7 +39,7 @@ from newsletter.audience.people import (
     subscriber_of,
     suppression_holds,
 )
-from newsletter.audience.rights import deliveries_of, erase, erase_address, held
+from newsletter.audience.rights import deliveries_of, erase, erase_address, held, keys_of
 from newsletter.audience.rules import Rule
 from newsletter.audience.segments import Segments
 from newsletter.audience.staging import Policy, Progress
@@ -516,14 +516,16 @@ class Audience:
         digest = self.erased.hashed(key)
         with self.database.read() as connection:
             person = subscriber_of(connection, key)
+            keys = {key} if person is None else keys_of(connection, person)
         # first: what is cut off behind this is gone on with by a restore
-        self.erased.remember(digest, now, person)
+        for one in sorted(keys):
+            self.erased.remember(self.erased.hashed(one), now, person)
         with self.database.write() as connection:
             person = subscriber_of(connection, key)
             if person is None:
                 erase_address(connection, key, digest=digest, now=now)
             else:
-                erase(connection, person, digest=digest, now=now)
+                erase(connection, person, hashed=self.erased.hashed, now=now)
             log(connection, self.actor, "erase", str(person or ""), {})
         self.database.truncate_log()
 
@@ -534,7 +536,7 @@ class Audience:
         hashes, numbers = self.erased.listed()
         if not hashes:
             return 0
-        found: list[tuple[int, str, datetime]] = []
+        found: list[tuple[int, datetime]] = []
         here: set[str] = set()
         never = datetime.min.replace(tzinfo=UTC)
         with self.database.read() as connection:
@@ -543,12 +545,12 @@ class Audience:
                 digest = self.erased.hashed(row.address_key)
                 at = max(hashes.get(digest, never), numbers.get(row.id, never))
                 if row.updated_at <= at:
-                    found.append((row.id, digest, at))
+                    found.append((row.id, at))
                 else:
                     here.add(digest)
         with self.database.write() as connection:
-            for person, digest, at in found:
-                erase(connection, person, digest=digest, now=at)
+            for person, at in found:  # one of them may have gone with another
+                erase(connection, person, hashed=self.erased.hashed, now=at)
                 log(connection, self.actor, "erase", str(person), {"again": True})
             known = self.erased.known(connection)
             for digest in hashes.keys() - known.keys() - here:

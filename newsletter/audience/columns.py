@@ -216,7 +216,7 @@ class Columns:
         name = plain_name(written)
         for given, meaning in reversed(list(self.options.map.items())):  # the last word counts
             if plain_name(given) == name:
-                return "" if meaning == IGNORED else self._known(meaning, given)
+                return "" if meaning == IGNORED else self._once(self._known(meaning, given), given)
         if self.system:
             meaning = self.system.columns.get(name, "")
             if meaning and (meaning not in self.meanings or meaning in ("segments", "attributes")):
@@ -227,7 +227,7 @@ class Columns:
                     f'column "{tidy(written)}" is not used; if it tells who has left, say so: --map '
                     f'"{tidy(written)}=status"'
                 )
-            return name if name in self.fields else ""
+            return name if name in self.fields and name not in self.meanings else ""
         meaning = name if name in MEANINGS or name in self.fields else _ALSO.get(name, "")
         if meaning and meaning not in self.meanings:
             return meaning
@@ -240,6 +240,11 @@ class Columns:
                 'newsletter.toml to keep it, or say what it is: --map "COLUMN=FIELD"'
             )
         return ""
+
+    def _once(self, meaning: str, column: str) -> str:
+        if meaning in self.meanings and meaning not in ("segments", "attributes"):
+            raise InputError(f'--map "{column}={meaning}": another column is the {meaning} already')
+        return meaning
 
     def _known(self, meaning: str, column: str) -> str:
         name = plain_name(meaning)

@@ -214,11 +214,11 @@ def mailed(connection: sa.Connection, mailing: int, numbers: Sequence[tuple[Repl
         )
 
 
-def of_mail(connection: sa.Connection, mailing: int, n: int) -> Any:
-    """The request that a mail asked to confirm, as its row, or None."""
-    return connection.execute(
-        sa.select(request).where(request.c.mailing == mailing, request.c.delivery == n)
-    ).first()
+def of_mail(connection: sa.Connection, mailing: int, n: int, *, lock: bool = False) -> Any:
+    """The request that a mail asked to confirm, as its row, or None. With `lock` nobody else decides about
+    it until the transaction ends."""
+    found = sa.select(request).where(request.c.mailing == mailing, request.c.delivery == n)
+    return connection.execute(found.with_for_update() if lock else found).first()
 
 
 def holds(connection: sa.Connection, row: Any) -> bool:
@@ -243,7 +243,7 @@ def refuse(connection: sa.Connection, mailing: int, n: int) -> None:
 def take_back_refusal(connection: sa.Connection, mailing: int, n: int) -> bool:
     """Let a refused request be open as before; whether this mail asked for anything that is not done.
     Nobody is subscribed by that who was not."""
-    row = of_mail(connection, mailing, n)
+    row = of_mail(connection, mailing, n, lock=True)
     if row is None or row.state not in ("mailed", "refused"):
         return False
     connection.execute(request.update().where(request.c.id == row.id).values(state="mailed"))
@@ -267,7 +267,7 @@ def confirm(
 ) -> Confirmed | None:
     """Do what the mail asked to confirm. None when there is nothing (any more) to confirm. A second
     time changes nothing."""
-    row = of_mail(connection, mailing, n)
+    row = of_mail(connection, mailing, n, lock=True)
     if row is None or row.state not in ("mailed", "done") or now - row.at > timedelta(days=days):
         return None
     if row.kind == "address":
@@ -279,11 +279,14 @@ def confirm(
     ).first()
     if person is None:
         return None
-    # one press answers every mail that asked
+    if row.state == "done":
+        return Confirmed("sign-up", person.id, anew=False)
+    # one press answers every mail that asked, also those that were refused before
     same = request.c.address_key == row.address_key
-    asked = sa.and_(same, request.c.kind == "sign-up", request.c.state.in_(("new", "mailed")))
+    states = ("new", "mailed", "refused")
+    asked = sa.and_(same, request.c.kind == "sign-up", request.c.state.in_(states))
     connection.execute(request.update().where(asked).values(state="done"))
-    if row.state == "done" or person.status == "subscribed":
+    if person.status == "subscribed":
         return Confirmed("sign-up", person.id, anew=False)
     _lift(connection, erased, row.address_key)
     given = {"language": row.language, "lens": row.lens, "topics": row.topics}
@@ -318,9 +321,9 @@ def _confirm_address(
     connection: sa.Connection, erased: Erased, row: Any, now: datetime
 ) -> Confirmed | None:
     person = connection.execute(
-        sa.select(subscriber.c.id, subscriber.c.address, subscriber.c.language).where(
-            subscriber.c.id == row.subscriber_id
-        )
+        sa.select(subscriber.c.id, subscriber.c.address, subscriber.c.language)
+        .where(subscriber.c.id == row.subscriber_id)
+        .with_for_update()
     ).first()
     if person is None:
         return None
@@ -348,6 +351,13 @@ def _confirm_address(
         )
     )
     connection.execute(request.update().where(request.c.id == row.id).values(state="done"))
+    # whatever else asked to move this person is outdated: it would move them once more, unseen
+    others = sa.and_(
+        request.c.subscriber_id == person.id,
+        request.c.kind == "address",
+        request.c.state.in_(("new", "mailed")),
+    )
+    connection.execute(request.update().where(others).values(state="dropped"))
     log(connection, "reader", "address", str(person.id), {})
     # the mailbox that loses the mail is told, and can take it back; who takes back starts no new round
     old = None
@@ -395,11 +405,21 @@ def forget_unconfirmed(connection: sa.Connection, *, before: datetime) -> int:
     old = sa.and_(over, request.c.state != "done")
     keys = sa.select(request.c.address_key).where(old)
     newer = sa.select(request.c.address_key).where(~over)
+    # a mail to a reader's former address stays theirs, so that erasing them finds it
+    for row in connection.execute(
+        sa.select(request).where(over, request.c.method == "moved", request.c.mailing.is_not(None))
+    ).all():
+        connection.execute(
+            delivery.update()
+            .where(delivery.c.mailing == row.mailing, delivery.c.n == row.delivery)
+            .values(subscriber_id=row.subscriber_id)
+        )
     connection.execute(
         subscriber.delete().where(
             subscriber.c.status == "pending",
             subscriber.c.created_at < before,
             subscriber.c.consent_at.is_(None),
+            subscriber.c.consent_source == "",
             subscriber.c.address_key.in_(keys),
             subscriber.c.address_key.not_in(newer),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -185,13 +186,31 @@ def deliveries_of(connection: sa.Connection, person: int) -> list[tuple[int, int
     ]
 
 
+def keys_of(connection: sa.Connection, person: int) -> set[str]:
+    """Every address of a person: the one of now, and those that they confirmed or had before."""
+    own = sa.select(subscriber.c.address_key).where(subscriber.c.id == person)
+    confirmed = sa.select(request.c.address_key).where(
+        request.c.subscriber_id == person,
+        sa.or_(request.c.state == "done", request.c.method == "moved"),
+    )
+    return {*connection.scalars(own), *connection.scalars(confirmed)}
+
+
 def _shadows(connection: sa.Connection, person: int) -> list[int]:
-    """Those who stand for another address of the same person and never agreed to anything."""
-    keys = sa.select(request.c.address_key).where(request.c.subscriber_id == person)
+    """Those who stand for another address of the same person, or one that nobody but they typed in, and
+    never agreed to anything."""
+    asked = sa.select(request.c.address_key).where(request.c.subscriber_id == person)
+    others = sa.select(request.c.address_key).where(
+        request.c.subscriber_id.is_distinct_from(person)
+    )
     return list(
         connection.scalars(
             sa.select(subscriber.c.id).where(
-                subscriber.c.address_key.in_(keys),
+                subscriber.c.address_key.in_(asked),
+                sa.or_(
+                    subscriber.c.address_key.in_(keys_of(connection, person)),
+                    subscriber.c.address_key.not_in(others),
+                ),
                 subscriber.c.id != person,
                 subscriber.c.status != "subscribed",
                 subscriber.c.consent_at.is_(None),
@@ -201,15 +220,17 @@ def _shadows(connection: sa.Connection, person: int) -> list[int]:
     )
 
 
-def erase(connection: sa.Connection, person: int, *, digest: str, now: datetime) -> None:
-    """Take a person out of every table.
+def erase(
+    connection: sa.Connection, person: int, *, hashed: Callable[[str], str], now: datetime
+) -> None:
+    """Take a person out of every table; nothing happens when they are not there.
 
     What stays under their number, which is nobody else's ever: deliveries without the server's answer,
-    events without the user agent, log entries without what names them. `digest` stays on the
-    suppression list.
+    events without the user agent, log entries without what names them. What `hashed` makes of each of
+    their addresses stays on the suppression list.
     """
-    row = connection.execute(sa.select(subscriber).where(subscriber.c.id == person)).one()
     mailings = _mailings(connection)
+    keys = keys_of(connection, person)
     people = [person, *_shadows(connection, person)]
     theirs = (delivery.c.mailing.in_(mailings), delivery.c.subscriber_id.in_(people))
     connection.execute(delivery.update().where(*theirs).values(answer=None))
@@ -224,7 +245,8 @@ def erase(connection: sa.Connection, person: int, *, digest: str, now: datetime)
         )
         .values(detail={})
     )
-    erase_address(connection, row.address_key, digest=digest, now=now)
+    for key in keys:
+        erase_address(connection, key, digest=hashed(key), now=now)
     for table in (membership, consent):
         connection.execute(table.delete().where(table.c.subscriber_id.in_(people)))
     connection.execute(subscriber.delete().where(subscriber.c.id.in_(people)))

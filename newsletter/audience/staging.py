@@ -188,11 +188,16 @@ class Storage:
                     connection.get_transaction().rollback()  # type: ignore[union-attr]
             progress(min(low + size, self.staged), self.staged, "storing")
         if self.returned and self.erased and not dry:  # they are known again, and may leave again
-            digests = self.erased.digests(self.returned)
             with self.writer.write() as connection:
-                for some in _pieces(digests):
+                for some in _pieces(self.returned):
+                    back = connection.scalars(
+                        sa.select(subscriber.c.address_key).where(
+                            subscriber.c.address_key.in_(some)
+                        )
+                    ).all()
+                    digests = self.erased.digests(back)
                     connection.execute(
-                        suppression.delete().where(suppression.c.address_key.in_(some))
+                        suppression.delete().where(suppression.c.address_key.in_(digests))
                     )
         return counts
 
@@ -206,7 +211,7 @@ class Storage:
         undecided = sa.and_(here, _stage.c.outcome.is_(None))
         now = datetime.now(UTC)
         self._keep_out_erased(connection, undecided)
-        self._keep_out_leaving(connection, undecided, source, now)
+        self._keep_out_leaving(connection, here, source, now)
         self._keep_out_suppressed(connection, undecided, policy, now)
         if self.before:
             self._compare(connection, undecided, policy)
@@ -260,12 +265,12 @@ class Storage:
     def _keep_out_leaving(
         self,
         connection: sa.Connection,
-        undecided: sa.ColumnElement[bool],
+        here: sa.ColumnElement[bool],
         source: str,
         now: datetime,
     ) -> None:
         """Who left or bounced elsewhere is not to be mailed from here either."""
-        leaving = sa.and_(undecided, _stage.c.status.in_(KEPT_OUT))
+        leaving = sa.and_(here, _stage.c.outcome.is_(None), _stage.c.status.in_(KEPT_OUT))
         if not connection.scalar(sa.select(sa.exists().where(leaving))):
             return
         known = subscriber.c.address_key == _stage.c.key
@@ -293,7 +298,7 @@ class Storage:
         connection.execute(
             _stage.update().where(leaving, was_in).values(outcome="updated", segments="")
         )
-        gone = sa.and_(known, _stage.c.outcome == "updated", _stage.c.status.in_(KEPT_OUT))
+        gone = sa.and_(here, known, _stage.c.outcome == "updated", _stage.c.status.in_(KEPT_OUT))
         self._record(connection, gone, at=sa.literal(now, UTCTime), given=sa.false(), source=source)
         connection.execute(
             subscriber.update()
@@ -360,6 +365,9 @@ class Storage:
             "status": sa.case(
                 (returns, "subscribed"),
                 (staged.status == "pending", person.status),  # who confirmed need not do so again
+                # nor does a file confirm for anybody, unless it holds the proof
+                (sa.and_(_unconfirmed(), _proof()), "subscribed"),
+                (_unconfirmed(), person.status),
                 else_=given("status"),
             ),
             "topics": sa.func.coalesce(staged.topics, person.topics),
@@ -386,9 +394,10 @@ class Storage:
         values = self._merged(policy)
         given, moment = values["status"] == "subscribed", sa.literal(now, UTCTime)
         agreed = sa.func.coalesce(_stage.c.consent_at, moment, type_=UTCTime)
+        told = sa.or_(sa.not_(given), _stage.c.consent_at.is_not(None))  # no day is made up
         self._record(
             connection,
-            sa.and_(changed, subscriber.c.status != values["status"]),
+            sa.and_(changed, subscriber.c.status != values["status"], told),
             at=sa.case((given, agreed), else_=moment),
             given=given,
             source=source,
@@ -609,6 +618,20 @@ _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
+def _unconfirmed() -> sa.ColumnElement[bool]:
+    """Somebody was asked by mail to confirm and has not."""
+    return sa.and_(
+        subscriber.c.status == "pending",
+        subscriber.c.consent_source == "",
+        _stage.c.status.in_(("", "subscribed")),
+    )
+
+
+def _proof() -> sa.ColumnElement[bool]:
+    """When and where the person of a row agreed."""
+    return sa.and_(_stage.c.consent_at.is_not(None), _stage.c.consent_source != "")
+
+
 def _for_copy(column: Sequence[str | None]) -> Sequence[str]:
     """A column as the text format of COPY has it. A hot path: nearly no cell holds what is special, so
     it is looked for in all of them at once."""
@@ -625,6 +648,8 @@ def _join(first: dict[str, Any], later: Mapping[str, Any]) -> None:
         elif name == "segments":
             keys = [*first[name].split(","), *later[name].split(",")]
             first[name] = ",".join(dict.fromkeys(filter(None, keys)))
+        elif name == "outcome":  # of people who were erased: one row with a proof is enough
+            first[name] = first[name] and later[name]
         elif name == "status":
             first[name] = max(first[name], later[name], key=_STANDING.index)
         elif name not in _PROOF and first[name] in ("", None):

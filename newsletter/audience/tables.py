@@ -265,7 +265,7 @@ class _Separated(Table):
                 problem = _swallowed(cells, self.delimiter) if number > 1 else ""
                 placed.append(Row(first, cells, problem))
                 first += number
-        if all(cells and cells[0] for cells in rows):
+        if all(cells and cells[0] and not cells[0].isspace() for cells in rows):
             return placed
         return [row for row in placed if any(map(str.strip, row.cells))]
 
@@ -341,7 +341,8 @@ class _JsonLines(Table):
         if not isinstance(found, dict):
             return Row(line, [], "this line is no JSON object")
         cells = [""] * len(places)
-        for key, value in _flat(found):
+        for named, value in _flat(found):
+            key = _cell(named)
             at = places.setdefault(key, len(places))
             if at == len(self.header):
                 self.header.append(key)

@@ -1,7 +1,7 @@
 """Schema, migrations and connections; underneath everything, knows nothing above."""
 
 from newsletter.db import schema
-from newsletter.db.backup import backup, check_backup, problems, restore
+from newsletter.db.backup import backup, check_backup, numbers, problems, raise_numbers, restore
 from newsletter.db.engine import HEAD, PATIENCE, Database, Writer, compact_json, insert_new
 
 __all__ = [
@@ -13,7 +13,9 @@ __all__ = [
     "check_backup",
     "compact_json",
     "insert_new",
+    "numbers",
     "problems",
+    "raise_numbers",
     "restore",
     "schema",
 ]

@@ -11,14 +11,18 @@ import secrets
 import shutil
 import sqlite3
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from newsletter.db.engine import HEAD, Database
+from newsletter.db.schema import mailing, metadata, subscriber
 from newsletter.errors import InputError, RefusedError
 
+_NEEDED = ("installation", "subscriber", "mailing")  # tables that every version has
 _PAGES = 2_000  # copied at a time, so that writers get in between
 
 
@@ -75,8 +79,7 @@ def restore(database: Database, path: Path, before: Path) -> None:
                 Path(f"{target}{ending}").unlink(missing_ok=True)
             _copy(path, target, into=True)
     else:
-        options = ("--clean", "--if-exists", "--no-owner", "--single-transaction")
-        _run("pg_restore", database, *options, str(path))
+        _replay(database, path)
     database.close()
     database.upgrade()
 
@@ -93,6 +96,38 @@ def _copy(source: Path, target: Path, *, into: bool = False) -> None:
         old.backup(new, pages=-1 if into else _PAGES, sleep=0.005)
         if not into:
             new.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+
+
+def numbers(connection: sa.Connection) -> dict[str, int]:
+    """The highest number that each table which counts gave, as far as its rows tell."""
+    return {
+        table.name: connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
+        for table in _counting()
+    }
+
+
+def raise_numbers(connection: sa.Connection, given: Mapping[str, int]) -> None:
+    """Let every table count on from these: links that were mailed name numbers, and after a restore
+    nobody else may get one of them."""
+    for table in _counting():
+        last = max(
+            given.get(table.name, 0), connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
+        )
+        if not last:
+            continue
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
+            connection.exec_driver_sql(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.name, last)
+            )
+        else:
+            sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+            connection.execute(sa.select(sa.func.setval(sequence, last)))
+
+
+def _counting() -> list[sa.Table]:
+    """The tables whose numbers stand in links, deliveries and logs."""
+    return [subscriber, mailing]
 
 
 def _version_in_sqlite(path: Path) -> str:
@@ -122,10 +157,44 @@ def _version_in_dump(path: Path) -> str:
         text=True,
         check=False,
     )
+    listed = subprocess.run(  # noqa: S603
+        ["pg_restore", "--list", str(path)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    ours = all(f" TABLE DATA public {name} " in listed for name in _NEEDED)
     found = re.search(r"^COPY .*alembic_version.*\n(\S+)$", done.stdout, re.MULTILINE)
-    if done.returncode or found is None:
+    if done.returncode or found is None or not ours:
         raise InputError("is no backup of this program", file=str(path))
     return found[1]
+
+
+def _replay(database: Database, path: Path) -> None:
+    """Our tables out and the dump in, in one transaction: whatever hangs on them, and whatever version
+    they are of."""
+    _refuse_without("pg_restore")
+    tables = ", ".join(f'"{name}"' for name in (*metadata.tables, "alembic_version"))
+    with tempfile.NamedTemporaryFile(suffix=".sql") as script:
+        script.write(f"DROP TABLE IF EXISTS {tables} CASCADE;\n".encode())
+        script.flush()
+        with open(script.name, "ab") as more:  # noqa: PTH123  (the program appends to it)
+            done = subprocess.run(  # noqa: S603
+                ["pg_restore", "--no-owner", "--file=-", str(path)],  # noqa: S607
+                stdout=more,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        if done.returncode:
+            raise RefusedError(f"pg_restore failed: {_error_in(done.stderr.decode())}")
+        options = ("--single-transaction", "--set=ON_ERROR_STOP=1", "--quiet", "--no-psqlrc")
+        _run("psql", database, *options, "--output=/dev/null", f"--file={script.name}")
+
+
+def _error_in(said: str) -> str:
+    """The line of what a program of PostgreSQL's said that tells what went wrong."""
+    lines = said.strip().splitlines()
+    return next((line for line in lines if "ERROR" in line), lines[-1] if lines else "")
 
 
 def _refuse_without(program: str) -> None:
@@ -147,8 +216,7 @@ def _run(program: str, database: Database, *arguments: str) -> None:
         env=environment,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise RefusedError(f"{program} failed: {said[-1] if said else done.returncode}")
+        raise RefusedError(f"{program} failed: {_error_in(done.stderr) or done.returncode}")
 
 
 def problems(database: Database) -> list[str]:

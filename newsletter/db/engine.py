@@ -53,6 +53,15 @@ class Database:
             )
         )
         self._checked = False
+        self.shut: Path | None = None  #: while this file is there, nothing is written
+
+    def refuse_shut(self) -> None:
+        """Raises RefusedError while a restore is under way, or was cut off."""
+        if self.shut is not None and self.shut.exists():
+            raise RefusedError(
+                "a restore is under way, or was cut off half-way; then run it again: "
+                "newsletter db restore FILE"
+            )
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -65,6 +74,7 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """One transaction, committed at the end; on SQLite the write lock is taken at its start, so
         that two writers queue up instead of failing half-way."""
+        self.refuse_shut()
         self.check()
         with self._explained(), self._connect(writes=True) as connection, connection.begin():
             yield connection
@@ -187,6 +197,7 @@ class Writer:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[sa.Connection]:
         database = self._database
+        database.refuse_shut()
         with database._explained():
             if self._connection is None:
                 database.check()

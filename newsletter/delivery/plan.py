@@ -46,12 +46,13 @@ from newsletter.errors import NotFoundError, RefusedError
 
 #: Days after an issue during which somebody with that wish gets no other one.
 _RESTS = {"fortnightly": 10, "monthly": 24}
-ALREADY, NOT_TARGETED, EXCLUDED, BOUNCED, TOO_SOON = (
+ALREADY, NOT_TARGETED, EXCLUDED, BOUNCED, TOO_SOON, NO_BRIEF = (
     "already_received",
     "not_in_target",
     "excluded",
     "bounced",
     "frequency",
+    "no_brief",
 )
 _UNDER_WAY = ("running", "paused", "held")
 _MAILED = ("accepted", "handed", "uncertain", "deferred", "claimed")
@@ -183,9 +184,12 @@ class Planner:
         actor: str,
         languages: Sequence[str] = (),
         topics: Sequence[str] = (),
+        empty: Sequence[ReaderKind] = (),
     ) -> None:
         """`languages` are those that there are editions in, the publication's own first; `topics` those
-        of the issue's briefs that readers may not have chosen."""
+        of the issue's briefs that readers may not have chosen; `empty` are the readers who would get no
+        brief at all, and so no mail."""
+        self.empty = empty
         self.languages = languages
         self.topics = topics
         self.database = database
@@ -310,6 +314,35 @@ class Planner:
             )
         )
 
+        if not self.empty:
+            return
+        columns = (sa.column("bits", sa.BigInteger), sa.column("muted", sa.BigInteger))
+        kinds = {(self.segments.to_bits(one.segments), self._muted(one)) for one in self.empty}
+        none = sa.values(*columns, name="none").data(sorted(kinds)).cte()
+        known = sa.exists().where(
+            exclusion.c.mailing == mailing_id, exclusion.c.subscriber_id == subscriber.c.id
+        )
+        others = (
+            sa.select(
+                subscriber.c.id,
+                segment_bits(Asked(self.segments, now)).label("bits"),
+                muted_bits(self.topics).label("muted"),
+            )
+            .where(sa.not_(known))
+            .subquery()
+        )
+        both = sa.and_(none.c.bits == others.c.bits, none.c.muted == others.c.muted)
+        rows = sa.select(
+            sa.literal(mailing_id, sa.Integer), others.c.id, sa.literal(NO_BRIEF)
+        ).select_from(others.join(none, both))
+        connection.execute(
+            exclusion.insert().from_select(["mailing", "subscriber_id", "reason"], rows)
+        )
+
+    def _muted(self, reader: ReaderKind) -> int:
+        """The number that `muted_bits` gives these readers."""
+        return sum(1 << i for i, topic in enumerate(self.topics) if topic in reader.muted)
+
     def _deliver(
         self,
         connection: sa.Connection,
@@ -325,7 +358,7 @@ class Planner:
                 self.segments.to_bits(reader.segments),
                 planned.arm,
                 reader.language,
-                sum(1 << i for i, topic in enumerate(self.topics) if topic in reader.muted),
+                self._muted(reader),
                 n,
             )
             for n, planned in enumerate(editions, 1)

@@ -1,5 +1,5 @@
 """Reports: what an issue brought, from the database's rows. Knows not how events came in."""
 
-from newsletter.reports.figures import issue_report, keep_report
+from newsletter.reports.figures import is_kept, issue_report, keep_report
 
-__all__ = ["issue_report", "keep_report"]
+__all__ = ["is_kept", "issue_report", "keep_report"]

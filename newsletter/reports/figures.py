@@ -56,6 +56,12 @@ def keep_report(
             connection.execute(kept_report.insert(), values)
 
 
+def is_kept(database: Database, issue: str) -> bool:
+    """Whether the figures of an issue are closed."""
+    with database.read() as connection:
+        return _kept(connection, issue) is not None
+
+
 def _kept(connection: sa.Connection, issue: str) -> dict[str, Any] | None:
     found: dict[str, Any] | None = connection.scalar(
         sa.select(kept_report.c.figures).where(kept_report.c.issue == issue)

@@ -237,8 +237,10 @@ class Readers:
         if not isinstance(ref, Ref):
             return ref
         asked = await run_in_threadpool(self.workspace.joining.asked, ref.mailing, ref.n)
+        if asked is None:
+            return self._outdated(request)
         done = await run_in_threadpool(self.workspace.joining.confirm, ref.mailing, ref.n)
-        if asked is None or done is None:
+        if done is None:
             return self._outdated(request)
         self.poke()
         return self._confirm_answer(

@@ -809,6 +809,54 @@ def test_the_last_word_of_what_a_column_means_counts(desk: Desk) -> None:
         desk.bring(text, options=ImportOptions(map={"Funktion": "name"}))
 
 
+def test_pieces_touch_nobody_of_the_pieces_before(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_module, "CHUNK", 3)
+    monkeypatch.setattr(staging_module._PostgresqlStorage, "pieces", 1)
+    for n in range(9):
+        add_person(desk.database, f"p{n}@example.com")
+    desk.bring("email,status\n" + "".join(f"p{n}@example.com,left\n" for n in range(9)))
+    with desk.database.read() as connection:
+        records = connection.scalars(sa.select(consent.c.subscriber_id)).all()
+    assert len(records) == len(set(records)) == 9
+
+
+@pytest.mark.parametrize("proof_first", [True, False])
+def test_of_an_erased_persons_rows_one_proof_is_enough(desk: Desk, proof_first: bool) -> None:
+    rows = ["a@example.com,2026-11-22T00:00:00Z,fair\n", "a@example.com,,\n"]
+    path = desk.folder / "people.csv"
+    path.write_text(
+        "email,consent_at,consent_source\n" + "".join(rows if proof_first else rows[::-1])
+    )
+    erased = Erased(desk.folder / "secrets")
+    erase_before(desk, erased, "a@example.com")
+    assert counts(bring_beside(desk, path, erased)) == {"added": 1, "merged": 1}
+    assert counts(bring_beside(desk, path, erased)) == {"unchanged": 1, "merged": 1}
+    assert suppressed(desk) == {}
+
+
+def test_a_file_confirms_for_nobody(desk: Desk) -> None:
+    add_person(desk.database, "a@example.com", status="pending", consent_at=None, consent_source="")
+    desk.bring("email,status,name\na@example.com,subscribed,Ann\n")
+    assert desk.person("a@example.com")["status"] == "pending"
+    desk.bring("email,consent_at,consent_source\na@example.com,2026-11-22T00:00:00Z,fair\n")
+    assert desk.person("a@example.com")["status"] == "subscribed"
+
+
+def test_two_columns_can_not_be_one_field(desk: Desk) -> None:
+    with pytest.raises(InputError, match="another column is the role already"):
+        desk.bring(
+            "email,Job,Title\na@example.com,x,y\n",
+            options=ImportOptions(map={"Job": "role", "Title": "role"}),
+        )
+
+
+def test_a_line_of_blanks_is_no_row_whatever_stands_around_it(desk: Desk) -> None:
+    for text in ("email\na@example.com\n   \n", "email\na@example.com\n   \n\n"):
+        assert desk.bring(text).rows == 1
+
+
 def suppressed(desk: Desk) -> dict[str, str]:
     with desk.database.read() as connection:
         rows = connection.execute(sa.select(suppression.c.address_key, suppression.c.reason))

@@ -12,10 +12,12 @@ import pytest
 from newsletter.audience import Audience
 from newsletter.db import HEAD
 from newsletter.errors import InputError, NotFoundError, RefusedError
+from newsletter.tracking import RawEvent
 from newsletter.workspace import Workspace
 
 backup_module = importlib.import_module("newsletter.db.backup")  # the package names its function
 
+ISSUE = "2026-W48"
 PEOPLE = ("ada@example.com", "bo@example.com")
 
 
@@ -148,3 +150,61 @@ def test_what_is_no_backup_changes_nothing(workspace: Workspace, tmp_path: Path)
     with pytest.raises((InputError, RefusedError)):
         workspace.restore(path)
     assert workspace.audience.show(PEOPLE[0])
+
+
+def test_no_number_is_given_again_after_a_restore(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    person = workspace.audience.add("new@example.com", {}, source="test", consent_at=None)
+    workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+    workspace.start(ISSUE)
+    mailing = workspace.status(ISSUE)["mailing"]
+    workspace.restore(path)
+    assert workspace.audience.add("x@example.com", {}, source="t", consent_at=None) > person
+    workspace.plan(ISSUE)
+    assert workspace.status(ISSUE)["mailing"] > mailing
+
+
+def test_who_moved_and_left_has_left_in_the_backup_too(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    workspace.audience.set(PEOPLE[0], {"email": "moved@example.com"})
+    workspace.audience.unsubscribe("moved@example.com")
+    assert workspace.restore(path).left == 1
+    assert workspace.audience.show(PEOPLE[0])["person"]["status"] == "unsubscribed"
+
+
+def test_what_was_said_and_not_yet_taken_in_survives_a_restore(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+    workspace.start(ISSUE)
+    raw = RawEvent(
+        n=workspace.spool.next_number(), mailing=workspace.status(ISSUE)["mailing"], delivery=1,
+        kind="unsubscribe", ref=None, at=datetime.now(UTC).timestamp(), method="POST", agent="",
+    )  # fmt: skip
+    workspace.spool.put(raw).result()
+    assert workspace.restore(path).left == 1
+
+
+def test_the_graver_reason_survives_a_restore(workspace: Workspace) -> None:
+    workspace.audience.suppress("x@example.com")
+    path, _ = workspace.backup()
+    workspace.audience.suppress("x@example.com", reason="complaint")
+    workspace.restore(path)
+    (listed,) = workspace.audience.suppressions()
+    assert listed["reason"] == "complaint"
+
+
+def test_nobody_writes_while_a_restore_is_under_way(workspace: Workspace) -> None:
+    with Workspace(workspace.root, actor="serve") as other:
+        other.audience.show(PEOPLE[0])
+        (workspace.root / "var" / "restoring.json").write_text("{}")
+        with pytest.raises(RefusedError, match="a restore is under way"):
+            other.audience.unsubscribe(PEOPLE[0])
+
+
+def test_what_hangs_on_our_tables_hinders_no_restore(workspace: Workspace) -> None:
+    path, _ = workspace.backup()
+    with workspace.database.write() as connection:
+        connection.exec_driver_sql("CREATE VIEW names AS SELECT name FROM subscriber")
+    workspace.audience.set(PEOPLE[0], {"name": "Y"})
+    workspace.restore(path)
+    assert workspace.audience.show(PEOPLE[0])["person"]["name"] == "X"

@@ -550,3 +550,28 @@ def test_who_chose_topics_gets_no_brief_about_others_alone(
     }  # fmt: skip
     because = {one["brief"]: one["because"] for one in explained.actions}
     assert because["quillon-price-cut"] == "the reader chose other topics than ai"
+
+
+def test_who_would_get_no_brief_at_all_gets_no_mail(
+    workspace_dir: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSLETTER_DATABASE__URL", database_url)
+    monkeypatch.setenv("NEWSLETTER_AUDIENCE__TOPICS", '{"ai": "AI", "food": "Food"}')
+    for file in (workspace_dir / "issues" / ISSUE / "briefs").glob("*.*"):
+        text = re.sub(r"^tags:\n(- .*\n)+", "", file.read_text("utf-8"), flags=re.MULTILINE)
+        if not text.startswith("---\n"):
+            text = f"---\nslug: {file.stem}\n---\n{text}"
+        file.unlink()
+        text = text.replace("---\n", "---\ntags: [ai]\n", 1)
+        file.with_suffix(".md").write_text(text, "utf-8")
+    with Workspace(workspace_dir, actor="tester") as workspace:
+        for name, topics in [("all", None), ("food", ("food",)), ("ai", ("ai",))]:
+            email = f"{name}@example.com"
+            workspace.audience.add(email, {}, source="test", consent_at=datetime.now(UTC))
+            person = workspace.audience.show(email)["person"]["id"]
+            workspace.audience.choose(person, Choices(topics=topics))
+        plan = workspace.plan(ISSUE)
+        assert (plan.deliveries, plan.excluded) == (2, {"no_brief": 1})
+        workspace.approve(ISSUE, plan=plan.hash)
+        workspace.start(ISSUE)
+        assert workspace.audit(ISSUE)["ok"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import email
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -19,7 +20,7 @@ from starlette.testclient import TestClient
 
 from newsletter.db.schema import request as requests
 from newsletter.db.schema import subscriber
-from newsletter.errors import NotFoundError
+from newsletter.errors import NotFoundError, RefusedError
 from newsletter.web.public import public_app
 from newsletter.workspace import Workspace
 
@@ -465,3 +466,86 @@ def test_without_sign_up_there_is_no_form(
         client = TestClient(public_app(workspace))
         assert client.get("/subscribe").status_code == 404
         assert "/subscribe" not in client.get("/issues/").text
+
+
+def test_an_old_link_uses_up_no_new_request(site: Site) -> None:
+    site.ask()
+    (first,) = site.mails()
+    site.client.post(site.path(first, "confirm"))
+    site.mails()
+    site.workspace.audience.unsubscribe(ADA)
+    site.ask()
+    assert site.client.post(site.path(first, "confirm")).status_code == 410
+    (again,) = site.mails()
+    site.client.post(site.path(first, "confirm"))
+    site.client.post(site.path(again, "confirm"))
+    assert site.status() == "subscribed"
+
+
+def test_who_refused_one_mail_and_confirmed_another_may_sign_up_later(site: Site) -> None:
+    site.ask()
+    (first,) = site.mails()
+    site.ask()
+    (second,) = site.mails()
+    leave = first["List-Unsubscribe"].partition("/u/")[2].partition(">")[0]
+    site.client.post(f"/u/{leave}")
+    site.workspace.load_events()
+    site.client.post(site.path(second, "confirm"))
+    site.mails()
+    site.workspace.audience.unsubscribe(ADA)
+    site.ask()
+    assert len(site.mails()) == 1
+
+
+def test_a_mail_that_was_taken_back_is_not_taken_again_in_silence(site: Site) -> None:
+    def move(path: str, to: str) -> EmailMessage:
+        """Ask, and confirm at the new address; returns what the old one is told."""
+        site.client.post(path, data={"form": "address", "email": to})
+        (asks,) = site.mails()
+        site.client.post(site.path(asks, "confirm"))
+        (told,) = site.mails()
+        return told
+
+    path = site.path(site.joined(), "p")
+    told_ada = move(path, "bo@example.com")
+    told_bo = move(path, "cy@example.com")
+    site.client.post(site.path(told_ada, "confirm"))  # Ada's is outdated: Bo's came after it
+    assert site.status("cy@example.com") == "subscribed"
+    site.client.post(site.path(told_bo, "confirm"))
+    assert site.status("bo@example.com") == "subscribed"
+    assert site.client.post(site.path(told_bo, "confirm")).status_code == 200  # and stays so
+    assert site.status("bo@example.com") == "subscribed"
+
+
+def test_several_presses_at_once_are_one(site: Site) -> None:
+    site.ask()
+    (mail,) = site.mails()
+    path = site.path(mail, "confirm")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: site.client.post(path).status_code, range(4)))
+    assert answers == [200] * 4
+    assert len(site.workspace.audience.show(ADA)["consents"]) == 1
+    assert len(site.mails()) == 1
+
+
+def test_who_moved_is_erased_at_every_address(site: Site) -> None:
+    path = site.path(site.joined(), "p")
+    site.client.post(path, data={"form": "address", "email": "bo@example.com"})
+    (asks,) = site.mails()
+    site.client.post(site.path(asks, "confirm"))
+    site.mails()
+    site.client.post(path, data={"form": "address", "email": "stranger@example.com"})
+    site.ask("stranger@example.com")  # by the stranger, too
+    site.mails()
+    site.workspace.delete_old(now=datetime.now(UTC))
+    site.workspace.erase("bo@example.com")
+    with site.workspace.database.read() as connection:
+        people = set(connection.scalars(sa.select(subscriber.c.address_key)))
+        asked = set(connection.scalars(sa.select(requests.c.address_key)))
+    assert people == asked == {"stranger@example.com"}
+    for file in site.outbox.glob("*.eml"):
+        assert b"bo@example.com" not in file.read_bytes()
+        assert b"To: ada@example.com" not in file.read_bytes()
+    for address in (ADA, "bo@example.com"):
+        with pytest.raises(RefusedError, match="erased"):
+            site.workspace.audience.add(address, {}, source="x", consent_at=None)
