@@ -321,7 +321,7 @@ def set_command(workspace: Workspace, email: str, values: tuple[str, ...], reaso
     what the rules say), topics (split at ;, empty for all), frequency (fortnightly, monthly, empty
     for every issue), paused_until (a day, empty to go on).
 
-    Example: newsletter audience set ada@example.com role=ceo lens=execs paused_until=2026-12-24
+    Example: newsletter audience set ada@example.com role=ceo lens=execs --reason "ticket 1203"
     """
     changed = workspace.audience.set(email, _values(values), reason=reason)
     err.print(f"changed: {', '.join(changed) or 'nothing'}", markup=False)

@@ -1,4 +1,4 @@
-"""newsletter segment: list, show, new, edit, report, add, remove."""
+"""newsletter segment: list, show, new, edit, delete, report, add, remove."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _with_definition(command: Any) -> Any:
 def new(workspace: Workspace, key: str, **values: Any) -> None:
     """Define a segment in subscribers/segments.toml, by a rule or by hand.
 
-    Example: newsletter segment new founders --name Founders --rule "role like '%founder%'"
+    Example: newsletter segment new chiefs --name Chiefs --rule "role like 'chief%'"
     """
     if (values["rule"] is None) != values["manual"]:
         raise click.UsageError("give a --rule, or --manual")
@@ -132,7 +132,7 @@ def new(workspace: Workspace, key: str, **values: Any) -> None:
 def edit(workspace: Workspace, key: str, **values: Any) -> None:
     """Change what is given of a segment; its key stays, since action ids hold it.
 
-    Example: newsletter segment edit founders --rule "role like '%founder%' or role = 'owner'"
+    Example: newsletter segment edit chiefs --rule "role like 'chief%' or role = 'ceo'"
     """
     given = _given(values)
     if all(value is None for value in given.values()):
@@ -155,7 +155,7 @@ def delete(workspace: Workspace, key: str, yes: bool) -> None:
 
     Actions of old issues keep its key. To see who was in it, export them first.
 
-    Example: newsletter segment delete founders --yes
+    Example: newsletter segment delete chiefs --yes
     """
     workspace.segments.get(key)
     confirm(f"Delete the segment {key}?", yes=yes)
