@@ -75,11 +75,10 @@ def member_of(segment: Segment, asked: Asked) -> sa.ColumnElement[bool]:
     by_rule = where(segment.rule, asked)
     if not segment.choosable:
         return by_rule
-    # what can't be chosen any more is no choice
+    # what can't be chosen any more is no choice; nearly nobody has one, and asking that first is quick
     choosable = [one.key for one in asked.segments if one.choosable]
-    return sa.case(
-        (subscriber.c.lens.not_in(choosable), by_rule), else_=subscriber.c.lens == segment.key
-    )
+    none = sa.or_(subscriber.c.lens == "", subscriber.c.lens.not_in(choosable))
+    return sa.case((none, by_rule), else_=subscriber.c.lens == segment.key)
 
 
 def holds_topic(topic: str) -> sa.ColumnElement[bool]:
