@@ -56,3 +56,16 @@ def test_rules_use_them(database: Database, rule: str) -> None:
 def test_what_an_index_would_not_help_can_have_none(kind: str) -> None:
     with pytest.raises(ValueError, match="can have no index"):
         FieldSettings(type=kind, index=True)  # type: ignore[arg-type]
+
+
+def test_what_was_taken_back_is_looked_up_by_the_person(sqlite: Database) -> None:
+    """By the mailing it would take a million people the square of that."""
+    rule = Rule("done(last_n_issues(4)) >= 2", {})
+    statement = sa.select(subscriber.c.id).where(where(rule, ASKED))
+    with sqlite.read() as connection:
+        text = str(
+            statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        )
+        plan = [str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    (later,) = [step for step in plan if "SEARCH later" in step]
+    assert "ix_event_subscriber_id" in later
