@@ -43,11 +43,12 @@ def delete_old(
         old = _ended_before(database, now - timedelta(days=days))
         with database.read() as connection:
             known = set(connection.scalars(sa.select(kept_report.c.issue)))
+        for number, issue in old.items():
+            if issue not in known:  # before the report says that this was done
+                _without_answers(database, number)
         for issue in sorted({one for one in old.values() if one is not None} - known):
             keep_report(database, issue, names=names, zone=settings.publication.zone, now=now)
-        events = sum(
-            _without_events(database, number, again=issue in known) for number, issue in old.items()
-        )
+        events = sum(_without_events(database, number) for number in old)
     before = now - timedelta(days=settings.signup.confirm_days)
     with database.write() as connection:
         requests = forget_unconfirmed(connection, before=before)
@@ -80,9 +81,18 @@ def _ended_before(database: Database, moment: datetime) -> dict[int, str | None]
     return {row.id: row.issue for row in rows if row.old and row.issue not in young}
 
 
-def _without_events(database: Database, number: int, *, again: bool) -> int:
-    """Delete a mailing's events, and what servers answered, in which addresses stand, unless that was
-    done before."""
+def _without_answers(database: Database, number: int) -> None:
+    """Delete what servers answered to a mailing: addresses stand in it."""
+    with database.write() as connection:
+        connection.execute(
+            delivery.update()
+            .where(delivery.c.mailing == number, delivery.c.answer.is_not(None))
+            .values(answer=None)
+        )
+
+
+def _without_events(database: Database, number: int) -> int:
+    """Delete a mailing's events; returns how many."""
     deleted = 0
     while True:
         some = (
@@ -92,13 +102,6 @@ def _without_events(database: Database, number: int, *, again: bool) -> int:
             gone = connection.execute(
                 event.delete().where(event.c.mailing == number, event.c.n.in_(some))
             ).rowcount
-            if not gone and again:
-                return deleted
-            if not gone:
-                connection.execute(
-                    delivery.update()
-                    .where(delivery.c.mailing == number, delivery.c.answer.is_not(None))
-                    .values(answer=None)
-                )
-                return deleted
+        if not gone:
+            return deleted
         deleted += gone

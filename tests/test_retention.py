@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from newsletter import retention as retention_module
 from newsletter.audience import parse_address
 from newsletter.audience.requests import Ask, ask
 from newsletter.db.schema import delivery, event, request, subscriber, suppression
@@ -74,6 +75,26 @@ def test_events_go_and_figures_stay(workspace: Workspace) -> None:
     assert workspace.audit(ISSUE)["ok"]
     with pytest.raises(RefusedError, match="figures of 2026-W48 are closed"):
         workspace.plan(ISSUE, kind="missed")
+
+
+def test_what_was_cut_off_is_gone_on_with(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(workspace)
+
+    class CutOffError(Exception):
+        pass
+
+    def cut(*_: object) -> int:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention_module, "_without_events", cut)
+        with pytest.raises(CutOffError):
+            workspace.delete_old(now=LATER)
+    assert workspace.delete_old(now=LATER).events == 3
+    with workspace.database.read() as connection:
+        assert set(connection.scalars(sa.select(delivery.c.answer))) == {None}
 
 
 def test_a_mail_that_was_taken_back_keeps_nothing_that_is_under_way(workspace: Workspace) -> None:
