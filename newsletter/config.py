@@ -174,6 +174,68 @@ class IssueSettings(_Table):
     )
 
 
+class CheckSettings(_Table):
+    """What the checks ask for; see docs/checks.md."""
+
+    off: dict[str, str] = Field(
+        default_factory=dict, description="checks that are not made: code = the reason"
+    )
+    severity: dict[str, Literal["error", "warning", "info"]] = Field(
+        default_factory=dict, description="how bad a finding is here: code = severity"
+    )
+    names: list[str] = Field(
+        default_factory=list, description="names that must be spelled just so (BR117)"
+    )
+    avoid: dict[str, str] = Field(
+        default_factory=dict, description="phrase = what the house style says instead (BR118)"
+    )
+    verbs: list[str] = Field(
+        default_factory=list, description="further verbs with which an action may begin (BR206)"
+    )
+    holidays: str = Field(
+        "",
+        description="whose public holidays count: a country or its part, e.g. `DE` or `DE-HH`",
+        pattern=r"([A-Z]{2,3}(-[A-Za-z0-9]{1,6})?)?",
+    )
+    take_words: int = Field(90, ge=1, description="words of a take or a reason")
+    paragraph_words: int = Field(120, ge=1, description="words of a paragraph")
+    sentence_words: int = Field(38, ge=5, description="words of a sentence")
+    grade: int = Field(13, ge=1, le=13, description="school years to read a brief; 13 is college")
+    brief_minutes: int = Field(5, ge=1, description="reading time of a brief")
+    issue_minutes: int = Field(12, ge=1, description="reading time of what a mail carries")
+    subject_length: int = Field(60, ge=10, description="characters of a subject")
+    preheader_length: int = Field(110, ge=40, description="characters of a preheader")
+    smallest_edition: int = Field(
+        5, ge=1, description="readers; an edition of fewer can tell who they are (ED603)"
+    )
+    past_issues: int = Field(8, ge=0, description="earlier issues that repeats are looked for in")
+    spam_score: float = Field(3.0, description="SpamAssassin's points, from which they are told")
+
+    @field_validator("off")
+    @classmethod
+    def _with_reasons(cls, value: dict[str, str]) -> dict[str, str]:
+        for code, reason in value.items():
+            if len(reason) < 3:
+                raise ValueError(f"{code} needs a reason, for those who come after")
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_place(cls, value: str) -> str:
+        if value:
+            from holidays import list_supported_countries
+
+            country, _, part = value.partition("-")
+            known = list_supported_countries()
+            if country not in known:
+                hint = did_you_mean(country, known)
+                raise ValueError(f'the holidays of "{country}" are not known.{hint}')
+            if part and part not in known[country]:
+                parts = ", ".join(known[country]) or "none"
+                raise ValueError(f'{country} has no part "{part}"; its parts: {parts}')
+        return value
+
+
 class FieldSettings(_Table):
     """A declared field of subscribers."""
 
@@ -443,6 +505,7 @@ class Settings(BaseSettings):
     labels: PrintedLabels = PrintedLabels()
     briefs: BriefSettings = BriefSettings()
     issues: IssueSettings = IssueSettings()  # type: ignore[call-arg]
+    checks: CheckSettings = CheckSettings()  # type: ignore[call-arg]
     fields: dict[str, FieldSettings] = Field(default_factory=dict)
     audience: AudienceSettings = AudienceSettings()
     signup: SignupSettings = SignupSettings()  # type: ignore[call-arg]

@@ -28,6 +28,8 @@ class Finding:
     line: int | None = None
     column: int | None = None
     waived: str | None = None  #: the reason, when the issue's manifest waives it
+    brief: str | None = None  #: slug of the brief that it is about; a waiver can name it
+    segment: str | None = None  #: key of the segment that it is about ("-" for nobody's), likewise
 
     def as_dict(self) -> dict[str, object]:
         """The shape that `--json` prints."""
@@ -39,8 +41,9 @@ class Finding:
             "line": self.line,
             "column": self.column,
         }
-        if self.waived is not None:
-            shape["waived"] = self.waived
+        for name in ("waived", "brief", "segment"):
+            if (value := getattr(self, name)) is not None:
+                shape[name] = value
         return shape
 
     @property

@@ -27,7 +27,7 @@ class Proofs:
     def message(self, edition: Edition | sa.Row[Any], to: str) -> Envelope:
         """The edition (or its row) as a message to one address."""
         now = datetime.now(UTC)
-        values = self._values(edition.id, to)
+        values = self.values(edition.id, to)
         return Envelope(
             mailing=TEST,
             n=int(now.timestamp() * 1000),
@@ -57,7 +57,7 @@ class Proofs:
         entries: list[dict[str, Any]] = []
         for one in planned:
             edition = one.edition
-            values = self._values(edition.id, "you@example.com")
+            values = self.values(edition.id)
             stem = (
                 f"{slugify(edition.lens or 'everybody')}-{one.readers[0].language}-{edition.id[:6]}"
             )
@@ -83,7 +83,8 @@ class Proofs:
         index.write_text(page(editions=entries), "utf-8")
         return [index, *sorted(files)]
 
-    def _values(self, edition: str, to: str) -> dict[str, str]:
+    def values(self, edition: str, to: str = "you@example.com") -> dict[str, str]:
+        """What fills the slots of a proof of an edition, by its id."""
         now = datetime.now(UTC)
         return self.stamper.values(
             TEST,

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
@@ -52,6 +52,7 @@ from newsletter.briefs import (
     read_brief,
     read_text,
 )
+from newsletter.checking import Checking, Shown
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
 from newsletter.db import (
     PATIENCE,
@@ -65,6 +66,7 @@ from newsletter.db import (
 )
 from newsletter.db.schema import edition, mailing, mailing_edition
 from newsletter.delivery import (
+    DATES_KNOWN,
     MOST_EDITIONS,
     ArchivePage,
     Arm,
@@ -85,6 +87,7 @@ from newsletter.delivery import (
     audit_issue,
     cancel,
     due_issues,
+    hold,
     mailings_of,
     pause,
     planned_groups,
@@ -127,7 +130,6 @@ from newsletter.issues import (
     Coverage,
     Issue,
     assemble,
-    check_issue,
     coverage,
     form,
     inbox,
@@ -218,7 +220,10 @@ class Workspace:
     def vocabulary(self) -> Vocabulary:
         briefs = self.settings.briefs
         return Vocabulary(
-            briefs.labels, not_audiences=briefs.not_audiences, everyone=briefs.everyone
+            briefs.labels,
+            not_audiences=briefs.not_audiences,
+            everyone=briefs.everyone,
+            language=self.settings.publication.language,
         )
 
     @cached_property
@@ -325,11 +330,12 @@ class Workspace:
     # -- briefs ----------------------------------------------------------------------------------
 
     def brief(self, path: Path) -> ParsedBrief:
-        """Read, parse and lint a brief file. Raises InputError for what is no text."""
+        """Read, parse and check a brief file. Raises InputError for what is no text."""
         shown = os.path.relpath(path, Path.cwd()) if path.is_absolute() else str(path)
-        return read_brief(
+        parsed = read_brief(
             path, vocabulary=self.vocabulary, audiences=self.audiences, shown_as=shown
         )
+        return self.checking.brief(parsed, self.today)
 
     def format_brief(self, path: Path) -> str:
         """The canonical text of a brief file. Raises RefusedError when the brief has errors: what
@@ -389,6 +395,20 @@ class Workspace:
 
     # -- issues ----------------------------------------------------------------------------------
 
+    @cached_property
+    def checking(self) -> Checking:
+        return self._checking()
+
+    def _checking(self, *, online: bool = False) -> Checking:
+        return Checking(
+            self.root, self.settings, self.segments, self.issue, self.proofs.values, online=online
+        )
+
+    @property
+    def today(self) -> date:
+        """The day in the publication's zone."""
+        return datetime.now(self.settings.publication.zone).date()
+
     def issue(self, issue: str) -> Issue:
         return load_issue(
             self.root,
@@ -418,9 +438,50 @@ class Workspace:
                 topics=topics,
             )
 
-    def check(self, issue: str) -> list[Finding]:
-        """Everything that is wrong with an issue."""
-        return check_issue(self.issue(issue), self.segments, self.groups())
+    def check(self, issue: str, *, online: bool = False) -> list[Finding]:
+        """Everything that is wrong with an issue, its editions and their sending. `online` asks the
+        network, too: whether links answer, and what the DNS says of the sender."""
+        loaded = self.issue(issue)
+        groups = self.groups(loaded.topics(self.settings.audience.topics))
+        kinds = [group.reader for group in groups] or [
+            ReaderKind(keys, self.settings.publication.language)
+            for keys in ((), *((key,) for key in self.segments.keys))
+        ]
+        arms = [name for name, _ in loaded.manifest.split.shares] or [""]
+        planned = self.editions(loaded, self._not_empty(loaded, kinds), arms=arms)
+        return self._check(loaded, groups, planned, online=online)
+
+    def _check(
+        self,
+        issue: Issue,
+        groups: Sequence[Group],
+        planned: Sequence[PlannedEdition],
+        *,
+        transport: str | None = None,
+        online: bool = False,
+    ) -> list[Finding]:
+        people = {group.reader: group.people for group in groups}
+        shown = [
+            Shown(
+                one.edition,
+                sum(people.get(reader, 0) for reader in one.readers),
+                one.readers[0].segments,
+            )
+            for one in planned
+        ]
+        checking = self._checking(online=True) if online else self.checking
+        return checking.issue(
+            issue,
+            groups,
+            shown,
+            transport=transport or self.settings.transports.default,
+            today=self.today,
+        )
+
+    def _not_empty(self, issue: Issue, kinds: Sequence[ReaderKind]) -> list[ReaderKind]:
+        """Those of these readers to whom the issue says anything."""
+        composer = self.composer(issue)
+        return [one for one in kinds if composer.signature(one.segments, muted=one.muted).blocks]
 
     def coverage(self, issue: str) -> Coverage:
         return coverage(self.issue(issue), self.segments, self.groups())
@@ -861,22 +922,17 @@ class Workspace:
                 f"{self.settings.tracking.keep_days} days, and a new mailing would be in no figure"
             )
         groups = self.groups(topics)
-        findings = check_issue(loaded, self.segments, groups)
+        composer = self.composer(loaded)
+        kinds = [group.reader for group in groups]
+        saying = self._not_empty(loaded, kinds)
+        empty = [one for one in kinds if one not in saying]
+        planned = self.editions(loaded, saying, arms=[arm.name for arm in options.arms] or [""])
+        findings = self._check(loaded, groups, planned, transport=name)
         if blocking(findings):
             first = next(finding for finding in findings if finding.blocks)
             others = sum(finding.blocks for finding in findings) - 1
             more = f" (and {others} more; see: newsletter issue check {issue})" if others else ""
             raise RefusedError(f"{first.message}{more}", file=first.file, line=first.line)
-        composer = self.composer(loaded)
-        kinds = [group.reader for group in groups]
-        empty = [
-            one for one in kinds if not composer.signature(one.segments, muted=one.muted).blocks
-        ]
-        planned = self.editions(
-            loaded,
-            [one for one in kinds if one not in empty],
-            arms=[arm.name for arm in options.arms] or [""],
-        )
         index = f"{self.settings.publication.base_url}/issues/"
         page = ArchivePage(
             title=loaded.title,
@@ -963,6 +1019,7 @@ class Workspace:
         if row.state == "approved":
             self._refuse_changed(issue, row.fingerprint)
             refuse_tampered(self.database, row.id)
+            self._hold_stale(issue, row)
             if not sum(self.status(issue)["mailings"][-1]["states"].values()):
                 raise RefusedError(f"the plan of {issue} has nobody to mail")
         if row.state in ("approved", "running"):
@@ -1029,6 +1086,27 @@ class Workspace:
                 f"briefs, templates, segments or settings of {issue} changed after it was planned. "
                 f"Plan and approve it again: newsletter send plan {issue}"
             )
+
+    def _hold_stale(self, issue: str, row: sa.Row[Any]) -> None:
+        """Hold a mailing whose actions can't be done any more when it arrives. Raises RefusedError."""
+        if row.options.get(DATES_KNOWN):
+            return
+        due = row.options.get("send_at")
+        zone = self.settings.publication.zone
+        day = max(
+            self.today, datetime.fromisoformat(due).astimezone(zone).date() if due else self.today
+        )
+        stale = self.checking.stale(self.issue(issue), day)
+        if not stale:
+            return
+        hold(self.database, row.id, stale[0].message, actor=self.actor)
+        more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
+        raise RefusedError(
+            f"{stale[0].message}{more}. The mailing is held: correct it and plan again, or, if it is "
+            f"meant: newsletter send resume {issue} --i-know",
+            file=stale[0].file,
+            line=stale[0].line,
+        )
 
     def _stamp(
         self, mailing: int, recipient: Recipient, *, confirms: bool = False

@@ -3,10 +3,15 @@
 Knows segment names only as labels that map to keys; knows no members and no HTML.
 """
 
-from newsletter.briefs.dates import NamedDate, due_date, named_dates
+from newsletter.briefs.dates import (
+    NamedDate,
+    due_date,
+    impossible_dates,
+    is_deadline,
+    named_dates,
+)
 from newsletter.briefs.files import read_brief, read_text
 from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
-from newsletter.briefs.lint import lint_brief
 from newsletter.briefs.model import (
     EVERYBODY,
     Action,
@@ -33,9 +38,10 @@ __all__ = [
     "action_id",
     "due_date",
     "format_brief",
+    "impossible_dates",
     "inline_markdown",
     "inline_tokens",
-    "lint_brief",
+    "is_deadline",
     "named_dates",
     "parse_brief",
     "read_brief",

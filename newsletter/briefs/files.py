@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
-from newsletter.briefs.lint import lint_brief
 from newsletter.briefs.model import ParsedBrief
 from newsletter.briefs.parse import parse_brief
 from newsletter.briefs.vocabulary import Audiences, Vocabulary
@@ -66,10 +66,15 @@ def read_brief(
     vocabulary: Vocabulary,
     audiences: Audiences | None = None,
     shown_as: str | None = None,
+    day: date | None = None,
 ) -> ParsedBrief:
-    """Read, parse and lint one file. `shown_as` is the name that findings bear (the path if None)."""
-    file = shown_as or str(path)
-    parsed = parse_brief(
-        read_text(path), name=path.name, vocabulary=vocabulary, audiences=audiences, file=file
+    """Read and parse one file. `shown_as` is the name that findings bear (the path if None); `day` that
+    on which it is sent, see `parse_brief`."""
+    return parse_brief(
+        read_text(path),
+        name=path.name,
+        vocabulary=vocabulary,
+        audiences=audiences,
+        file=shown_as or str(path),
+        day=day,
     )
-    return lint_brief(parsed)

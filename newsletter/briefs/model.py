@@ -86,6 +86,7 @@ class ParsedBrief:
     brief: Brief
     findings: tuple[Finding, ...] = ()
     file: str | None = None
+    text: str = field(default="", compare=False, repr=False)  #: as it was read, for finding places
 
     @property
     def ok(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import PurePath
 from typing import Literal
 
@@ -22,6 +23,7 @@ from newsletter.briefs.blocks import (
     plain_blocks,
     split_source,
 )
+from newsletter.briefs.blocks import Source as SplitSource
 from newsletter.briefs.dates import due_date
 from newsletter.briefs.front import FrontMatter, Reader
 from newsletter.briefs.inline import sources_in
@@ -55,11 +57,13 @@ def parse_brief(
     vocabulary: Vocabulary | None = None,
     audiences: Audiences | None = None,
     file: str | None = None,
+    day: date | None = None,
 ) -> ParsedBrief:
     """Parse a brief in either format; never raises for the text's sake.
 
     `name` is the file's name: its slugified stem is the slug unless the front matter has one.
     Without `audiences` any label of up to four words counts as an audience, its slug as the key.
+    Relative dates ("by Friday") count from the brief's own date, else from `day`, on which it is sent.
     The result's brief is as complete as the text allows; `ok` says whether it may be used.
     """
     vocabulary = vocabulary or Vocabulary()
@@ -70,7 +74,7 @@ def parse_brief(
         start, end = source.front
         front = front_reader.read("\n".join(source.lines[start:end]))
     split = markdown_blocks if source.markdown else plain_blocks
-    builder = _Builder(vocabulary, audiences, front, file, markdown=source.markdown)
+    builder = _Builder(vocabulary, audiences, front, file, source, day=day)
     builder.findings += front_reader.findings
     if source.open_fence:
         builder.find("BR401", "error", "the front matter is never closed: add a line ---")
@@ -117,15 +121,18 @@ class _Builder:
         audiences: Audiences | None,
         front: FrontMatter,
         file: str | None,
+        source: SplitSource,
         *,
-        markdown: bool,
+        day: date | None,
     ) -> None:
+        self.day = front.date or day
+        self.source = "\n".join(source.lines)
         self.vocabulary = vocabulary
         self._everyone = {fold(word) for word in vocabulary.everyone}
         self.audiences = audiences
         self.front = front
         self.file = file
-        self.markdown = markdown
+        self.markdown = source.markdown
         self.findings: list[Finding] = []
         self.positions: dict[str, Position] = dict(front.positions)
         self.headline = front.headline or ""
@@ -472,7 +479,7 @@ class _Builder:
             positions=self.positions,
         )
         findings = sorted(self.findings, key=lambda found: (found.line or 0, found.column or 0))
-        return ParsedBrief(brief, tuple(findings), self.file)
+        return ParsedBrief(brief, tuple(findings), self.file, self.source)
 
     def _close_actions(self, slug: str) -> Iterable[Action]:
         taken: dict[str, int] = {}
@@ -500,7 +507,7 @@ class _Builder:
             due = (
                 self.front.dues[key]
                 if key in self.front.dues
-                else due_date(opened.text, self.front.date)
+                else due_date(opened.text, self.day, self.vocabulary.language)
             )
             yield Action(pinned, opened.segments, opened.text, due, opened.at)
         for key in sorted({*self.front.ids, *self.front.dues} - keys):

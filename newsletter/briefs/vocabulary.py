@@ -83,7 +83,9 @@ class Vocabulary:
         *,
         not_audiences: Iterable[str] = DEFAULT_NOT_AUDIENCES,
         everyone: Sequence[str] = DEFAULT_EVERYONE,
+        language: str = "en",
     ) -> None:
+        self.language = language  #: in which dates are written
         merged = {role: tuple((labels or {}).get(role) or DEFAULT_LABELS[role]) for role in ROLES}
         self.labels: Mapping[str, tuple[str, ...]] = merged
         self.everyone = tuple(everyone) or DEFAULT_EVERYONE

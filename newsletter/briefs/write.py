@@ -75,7 +75,7 @@ class _Writer:
         pin: dict[str, Any] = {}
         if action.id != default:
             pin["id"] = action.id
-        if action.due != due_date(action.text, brief.date):
+        if action.due != due_date(action.text, brief.date, self.vocabulary.language):
             pin["due"] = action.due
         return [(default.partition("/")[2], pin)] if pin else []
 

@@ -12,15 +12,16 @@ from rich.markup import escape
 
 from newsletter.briefs import ParsedBrief
 from newsletter.cli.show import (
+    check_options,
     err,
+    explain_check,
     json_option,
     out,
     print_findings,
     print_json,
-    summary,
+    tell_findings,
     with_workspace,
 )
-from newsletter.findings import Finding, blocking
 from newsletter.workspace import Workspace
 
 _file = click.argument("file", type=click.Path(path_type=Path))
@@ -64,20 +65,25 @@ def add(workspace: Workspace, files: tuple[Path, ...]) -> None:
 
 @brief.command()
 @_files
-@json_option
+@check_options
 @with_workspace
-def check(workspace: Workspace, files: tuple[Path, ...], as_json: bool) -> None:
+def check(
+    workspace: Workspace,
+    files: tuple[Path, ...],
+    as_json: bool,
+    shape: str,
+    explain: str | None,
+    strict: bool,
+) -> None:
     """Say what is wrong with briefs; without files, with those in the inbox.
 
     Example: newsletter brief check issues/inbox/quillon.md
     """
+    if explain:
+        explain_check(explain)
+        return
     findings = [finding for one in _parsed(workspace, files) for finding in one.findings]
-    if as_json:
-        print_json({"findings": [one.as_dict() for one in findings], "ok": not blocking(findings)})
-    else:
-        print_findings(findings)
-        err.print(summary(findings))
-    _exit(findings)
+    tell_findings(findings, "json" if as_json else shape, strict=strict)
 
 
 @brief.command("format")
@@ -179,8 +185,3 @@ def _inbox(workspace: Workspace) -> list[Path]:
     from newsletter.issues import inbox
 
     return inbox(workspace.root)
-
-
-def _exit(findings: Sequence[Finding]) -> None:
-    if blocking(findings):
-        raise click.exceptions.Exit(1)

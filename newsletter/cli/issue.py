@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 
 import click
 from rich.markup import escape
 
 from newsletter.cli.show import (
+    check_options,
     err,
+    explain_check,
     json_option,
     out,
-    print_findings,
     print_json,
-    summary,
     table,
+    tell_findings,
     with_workspace,
 )
-from newsletter.findings import blocking
-from newsletter.issues import NOBODY, Cell, Choice
+from newsletter.issues import FOLDER, NOBODY, Cell, Choice
 from newsletter.workspace import Workspace
 
 _id = click.argument("issue_id", metavar="ID")
@@ -71,22 +73,48 @@ def assemble(
 
 
 @issue.command()
-@_id
-@json_option
+@click.argument("issue_ids", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Ask the network, too: whether links answer, and the DNS of the sender.",
+)
+@check_options
 @with_workspace
-def check(workspace: Workspace, issue_id: str, as_json: bool) -> None:
-    """Say what is wrong with an issue and its briefs, and where.
+def check(
+    workspace: Workspace,
+    issue_ids: tuple[str, ...],
+    online: bool,
+    as_json: bool,
+    shape: str,
+    explain: str | None,
+    strict: bool,
+) -> None:
+    """Say what is wrong with an issue, its briefs and its editions, and where.
+
+    Paths of an issue's files do for its ID, so that a commit hook can hand them over.
 
     Example: newsletter issue check 2026-W48
     """
-    findings = workspace.check(issue_id)
-    if as_json:
-        print_json({"findings": [one.as_dict() for one in findings], "ok": not blocking(findings)})
-    else:
-        print_findings(findings)
-        err.print(f"{issue_id}: {summary(findings)}")
-    if blocking(findings):
-        raise click.exceptions.Exit(1)
+    if explain:
+        explain_check(explain)
+        return
+    if not issue_ids:
+        raise click.UsageError("name an issue, e.g. 2026-W48")
+    named = list(dict.fromkeys(_issue_of(workspace, one) for one in issue_ids))
+    findings = [one for key in named for one in workspace.check(key, online=online)]
+    tell_findings(findings, "json" if as_json else shape, what=", ".join(named), strict=strict)
+
+
+def _issue_of(workspace: Workspace, given: str) -> str:
+    """The issue of a path such as issues/2026-W48/briefs/one.md; anything else as it is."""
+    if "/" not in given and os.sep not in given:
+        return given
+    path = Path(given).resolve()
+    folder = workspace.root / FOLDER
+    if not path.is_relative_to(folder) or path == folder:
+        raise click.UsageError(f"{given} is in no issue of {workspace.root}")
+    return path.relative_to(folder).parts[0]
 
 
 @issue.command()

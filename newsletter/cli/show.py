@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from newsletter.findings import Finding
+from newsletter.findings import Finding, blocking
 from newsletter.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,6 +84,69 @@ def print_findings(findings: Iterable[Finding]) -> None:
             tail = ""
         place = f"{escape(finding.place)}: " if finding.place else ""
         out.print(f"{place}{mark} {escape(finding.message)}{tail}")
+
+
+def check_options(command: F) -> F:
+    """`--json`, `--format`, `--explain` and `--strict`, as all checks take them."""
+    for option in (
+        click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too."),
+        click.option(
+            "--explain", metavar="CODE", help="Say what a check looks for, with an example."
+        ),
+        click.option(
+            "--format",
+            "shape",
+            type=click.Choice(["text", "json", "sarif", "github"]),
+            default="text",
+            show_default=True,
+            help="sarif: for code scanning; github: annotations in a workflow.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+    ):
+        command = option(command)
+    return command
+
+
+def tell_findings(
+    findings: Sequence[Finding], shape: str, *, what: str = "", strict: bool = False
+) -> None:
+    """Print findings in the shape that was asked for, and exit with 1 when one of them blocks; with
+    `strict` when one is a warning."""
+    if shape == "json":
+        print_json({"findings": [one.as_dict() for one in findings], "ok": not blocking(findings)})
+    elif shape == "sarif":
+        from newsletter.checks import sarif
+
+        print_json(sarif(findings))
+    elif shape == "github":
+        from newsletter.checks import github
+
+        click.echo(github(findings), nl=False)
+    else:
+        print_findings(findings)
+        err.print(f"{what}: {summary(findings)}" if what else summary(findings), markup=False)
+    warned = any(one.severity == "warning" and one.waived is None for one in findings)
+    if blocking(findings) or (strict and warned):
+        raise click.exceptions.Exit(1)
+
+
+def explain_check(code: str) -> None:
+    """What a check looks for, and what to do about it."""
+    from newsletter.checks import rule
+
+    found = rule(code)
+    out.print(f"[bold]{found.code}[/bold]  {escape(found.title)}  ({found.severity})\n")
+    for paragraph in found.explanation().split("\n\n"):
+        out.print(" ".join(paragraph.split()), markup=False)
+    if found.example:
+        out.print("\nFound in:", markup=False)
+        for line in found.example.rstrip("\n").splitlines():
+            out.print(f"    {line}", markup=False)
+    out.print(f"\nTo mend it: {found.remedy}", markup=False)
+    if not found.waivable:
+        out.print("\nNo waiver silences it.", markup=False)
+    if found.online:
+        out.print("\nLooked at only with --online.", markup=False)
 
 
 def summary(findings: Iterable[Finding]) -> str:

@@ -7,12 +7,14 @@ from newsletter.delivery.engine import Engine, Stamp, letter, to_header
 from newsletter.delivery.fence import Fence
 from newsletter.delivery.ledger import STATES, Recipient, mailing_row
 from newsletter.delivery.mailings import (
+    DATES_KNOWN,
     Audit,
     approve,
     audit_issue,
     audit_mailing,
     cancel,
     due_issues,
+    hold,
     pause,
     refuse_tampered,
     regular_mailing,
@@ -49,6 +51,7 @@ from newsletter.delivery.transports import (
 from newsletter.delivery.transports.outbox import forget
 
 __all__ = [
+    "DATES_KNOWN",
     "MOST_EDITIONS",
     "STATES",
     "ArchivePage",
@@ -79,6 +82,7 @@ __all__ = [
     "cancel",
     "due_issues",
     "forget",
+    "hold",
     "letter",
     "load_plan",
     "mailing_row",

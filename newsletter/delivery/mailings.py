@@ -24,6 +24,7 @@ from newsletter.delivery.ledger import (
     cancel_open,
     domain_counts,
     edition_counts,
+    mailing_row,
     owners,
     resolve,
     state_counts,
@@ -31,6 +32,8 @@ from newsletter.delivery.ledger import (
 from newsletter.delivery.owners import lives
 from newsletter.delivery.plan import exclusions, load_plan, mailings_of, plan_hash
 from newsletter.errors import RefusedError
+
+DATES_KNOWN = "dates_known"  #: option of a mailing that was held for dates that have passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,14 @@ def pause(database: Database, issue: str, *, actor: str) -> str:
         return "paused"
 
 
+def hold(database: Database, mailing_id: int, why: str, *, actor: str) -> None:
+    """Hold a mailing until somebody who knows `why` lets it go on."""
+    with database.write() as connection:
+        row = mailing_row(connection, mailing_id)
+        options = {**row.options, DATES_KNOWN: False}
+        _change(connection, mailing_id, actor, "hold", state="held", note=why, options=options)
+
+
 def resume(
     database: Database, issue: str, *, fence: Fence, i_know: bool, actor: str
 ) -> tuple[str, bool]:
@@ -182,6 +193,12 @@ def resume(
                     f"newsletter send resume {issue} --i-know"
                 )
             values["options"] = {k: v for k, v in row.options.items() if k != "not_after"}
+        if row.options.get(DATES_KNOWN) is False:
+            if not i_know:
+                raise RefusedError(
+                    f"{row.note}. To send it all the same: newsletter send resume {issue} --i-know"
+                )
+            values["options"] = {**values.get("options", row.options), DATES_KNOWN: True}
         if row.state == "held" and row.canary_until is not None:
             lift_canary(connection, row.id)
         _change(connection, row.id, actor, "resume", i_know=i_know, **values)

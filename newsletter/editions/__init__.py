@@ -23,6 +23,7 @@ from newsletter.editions.slots import (
 )
 from newsletter.editions.templates import Templates
 from newsletter.editions.view import EditionView
+from newsletter.editions.words import plain
 
 __all__ = [
     "MOST_CHARACTERS",
@@ -45,6 +46,7 @@ __all__ = [
     "marker",
     "normalise",
     "one_click_allowed",
+    "plain",
     "publication_view",
     "service_edition",
     "signature_dict",

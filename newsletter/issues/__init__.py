@@ -1,10 +1,9 @@
-"""Issues: manifest, assembling, checks, the coverage matrix, and which reader gets which action.
+"""Issues: manifest, assembling, the coverage matrix, and which reader gets which action.
 
 Knows no transports and no HTML.
 """
 
 from newsletter.issues.assemble import Candidate, Choice, assemble
-from newsletter.issues.checks import check_issue
 from newsletter.issues.coverage import NOBODY, Cell, Coverage, Row, coverage
 from newsletter.issues.inbox import form, inbox, put_into_inbox
 from newsletter.issues.issue import FOLDER, Issue, brief_files, issue_ids, load_issue
@@ -27,7 +26,6 @@ __all__ = [
     "Waiver",
     "assemble",
     "brief_files",
-    "check_issue",
     "coverage",
     "form",
     "inbox",

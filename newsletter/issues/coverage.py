@@ -21,7 +21,8 @@ class Cell:
     action: str | None
     how: Literal["own", "general", "none", "waived"]
     text: str = ""
-    reason: str = ""  #: of the waiver
+    reason: str = ""  #: why there is none on purpose
+    by_waiver: bool = False  #: whether the manifest says so, and not a limit of the brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def coverage(issue: Issue, segments: Segments, groups: Sequence[Group]) -> Cover
                 first = found.actions[0]
                 cells[key] = Cell(first.id, found.how, first.text)
             elif waiver := find_waiver(issue.manifest.waiver, NO_ACTION, brief.slug, key):
-                cells[key] = Cell(None, "waived", reason=waiver.reason)
+                cells[key] = Cell(None, "waived", reason=waiver.reason, by_waiver=True)
             elif not found.shown:
                 cells[key] = Cell(None, "waived", reason=found.because)
             else:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from newsletter.briefs import Audiences, Brief, ParsedBrief, Vocabulary, read_brief
 from newsletter.errors import NotFoundError
-from newsletter.findings import Finding
 from newsletter.issues.manifest import (
     FILE,
     Manifest,
@@ -49,6 +48,11 @@ class Issue:
     @property
     def title(self) -> str:
         return self.manifest.title or title_of(self.id)
+
+    @property
+    def weekly(self) -> bool:
+        """Whether it is the issue of a week, and another follows a week later."""
+        return monday_of(self.id) is not None
 
     @property
     def sends_at(self) -> datetime | None:
@@ -120,20 +124,18 @@ def load_issue(
             f'there is no issue "{issue}".{hint} To begin it: newsletter issue assemble {issue}'
         )
     source = read_manifest(folder / FILE, str(Path(FOLDER, issue, FILE)), zone)
+    sends_at = source.sends_at
+    day = sends_at.astimezone(zone).date() if sends_at else monday_of(issue)
     parsed = [
         read_brief(
             path,
             vocabulary=vocabulary,
             audiences=audiences,
             shown_as=str(path.relative_to(root)),
+            day=day,
         )
         for path in brief_files(folder / "briefs")
     ]
     place = {slug: n for n, slug in enumerate(source.manifest.order)}
     parsed.sort(key=lambda one: place.get(one.brief.slug, len(place)))
     return Issue(issue, source, tuple(parsed), folder)
-
-
-def all_findings(issue: Issue) -> list[Finding]:
-    """The findings of the issue's briefs, in the order of the issue."""
-    return [finding for parsed in issue.parsed for finding in parsed.findings]

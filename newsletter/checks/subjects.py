@@ -1,0 +1,200 @@
+"""What rules look at: a brief, an issue, a rendered edition, the sending, each with its circumstances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import lxml.etree
+import lxml.html
+
+from newsletter.audience import Group, Segments
+from newsletter.briefs import Brief, ParsedBrief
+from newsletter.config import Settings
+from newsletter.editions import Edition, plain
+from newsletter.findings import Finding, Position
+from newsletter.issues import Issue
+
+Part = Literal["headline", "take", "why", "action", "heading", "body"]
+_WORD = re.compile(r"\S+")
+_HEAD = 6  # words of a paragraph that are looked for to find its place
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a brief's text: one paragraph, headline, heading or action."""
+
+    part: Part
+    text: str  #: inline Markdown, one line
+    at: Position  #: of the part in which it stands; `BriefSubject.place` finds the exact one
+    role: str = "body"  #: of a section: "body", "fact" or "note"
+
+    @property
+    def words(self) -> str:
+        """The text without marks and addresses."""
+        return plain(self.text)
+
+
+@dataclass(frozen=True)
+class BriefSubject:
+    """A brief, and when it will be read."""
+
+    parsed: ParsedBrief
+    settings: Settings
+    day: date  #: on which readers get it: the issue's, or today for one in the inbox
+    following: date | None = None  #: day of the issue after that, where it can be known
+    in_issue: bool = False
+
+    @property
+    def brief(self) -> Brief:
+        return self.parsed.brief
+
+    @property
+    def file(self) -> str | None:
+        return self.parsed.file
+
+    @property
+    def language(self) -> str:
+        return self.settings.publication.language
+
+    @cached_property
+    def passages(self) -> tuple[Passage, ...]:
+        """Everything that is printed, in the order of the model."""
+        return tuple(self._passages())
+
+    def _passages(self) -> Iterator[Passage]:
+        brief = self.brief
+        if brief.headline:
+            yield Passage("headline", brief.headline, brief.at("headline"))
+        for text in filter(None, brief.take.split("\n\n")):
+            yield Passage("take", text, brief.at("take"))
+        for text in filter(None, brief.why.split("\n\n")):
+            yield Passage("why", text, brief.at("why"))
+        for action in brief.actions:
+            yield Passage("action", action.text, action.at)
+        for section in brief.body:
+            at = section.at if section.heading else brief.at("headline")
+            if section.heading:
+                yield Passage("heading", section.heading, at, section.role)
+            for text in section.paragraphs:
+                yield Passage("body", text, at, section.role)
+
+    @property
+    def prose(self) -> Iterator[Passage]:
+        """The passages that are sentences: no headline, no headings."""
+        return (one for one in self.passages if one.part not in ("headline", "heading"))
+
+    def place(self, passage: Passage, within: str = "") -> Position:
+        """Where the passage (or the words `within` it) stands in the file; its part's place where the
+        source says it in another form."""
+        source = self.parsed.text
+        begin = _offset(source, passage.at)
+        found = _find(source, " ".join(passage.text.split()[:_HEAD]), begin)
+        inner = _find(source, within, begin if found is None else found)
+        if inner is not None and (found is None or inner <= found + len(passage.text) + 200):
+            found = inner
+        return passage.at if found is None else _position(source, found)
+
+
+def _find(source: str, words: str, begin: int) -> int | None:
+    """Offset of words in a text, however they are broken over lines; None when they are not there."""
+    parts = _WORD.findall(words)
+    if not parts:
+        return None
+    match = _phrase(tuple(parts)).search(source, begin)
+    return match.start() if match else None
+
+
+@lru_cache(maxsize=4096)
+def _phrase(parts: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(r"[\s>]+".join(map(re.escape, parts)))
+
+
+def _offset(text: str, at: Position) -> int:
+    """Characters before a position; lines end as they do for the parser."""
+    offset = 0
+    for _ in range(at.line - 1):
+        newline = text.find("\n", offset)
+        if newline < 0:
+            return offset
+        offset = newline + 1
+    return min(offset + at.column - 1, len(text))
+
+
+def _position(text: str, offset: int) -> Position:
+    return Position(text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1)
+
+
+@dataclass(frozen=True)
+class IssueSubject:
+    """An issue with its audience and what was published before it."""
+
+    issue: Issue
+    segments: Segments
+    groups: Sequence[Group]  #: sendable people by what their edition depends on
+    settings: Settings
+    briefs: tuple[BriefSubject, ...]
+    past: tuple[Issue, ...] = ()  #: earlier issues, the latest first
+
+    @property
+    def day(self) -> date | None:
+        return self.issue.day
+
+
+@dataclass(frozen=True)
+class EditionSubject:
+    """One rendered edition as somebody would get it: slots filled with a proof's values."""
+
+    edition: Edition
+    html: str  #: as delivered, slots filled
+    text: str  #: as delivered, slots filled
+    subject: IssueSubject
+    readers: int  #: people who get it
+    segments: tuple[str, ...]  #: of a reader who gets it, in order of priority
+    problems: tuple[
+        Finding, ...
+    ] = ()  #: of the MJML from which it was made, at the template's line
+    dead: Mapping[str, str] = field(default_factory=dict)  #: addresses that do not answer, and why
+
+    @cached_property
+    def document(self) -> lxml.etree._Element:
+        """The delivered HTML, parsed again."""
+        return lxml.html.document_fromstring(self.html)
+
+    @property
+    def settings(self) -> Settings:
+        return self.subject.settings
+
+    @property
+    def name(self) -> str:
+        """Whose edition it is, for messages."""
+        return self.edition.lens or "everybody"
+
+    def place(self, brief: str | None, words: str = "") -> tuple[str, Position]:
+        """(file, position) of words in a brief; the issue's manifest for what is in none."""
+        for one in self.subject.briefs:
+            if one.brief.slug == brief and one.file:
+                for passage in one.passages:
+                    if words and words in (passage.text, passage.words):
+                        return one.file, one.place(passage)
+                found = _find(one.parsed.text, words, 0) if words else None
+                if found is not None:
+                    return one.file, _position(one.parsed.text, found)
+                return one.file, one.brief.at("headline")
+        return self.subject.issue.source.file, Position(1, 1)
+
+
+@dataclass(frozen=True)
+class SendingSubject:
+    """Who sends and which way."""
+
+    settings: Settings
+    transport: str
+    file: str  #: where settings stand
+    text: str  #: of that file
+    online: bool  #: whether the network may be asked
+    message: bytes | None = None  #: one whole message, for the spam filter
