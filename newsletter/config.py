@@ -200,7 +200,12 @@ class CheckSettings(_Table):
     take_words: int = Field(90, ge=1, description="words of a take or a reason")
     paragraph_words: int = Field(120, ge=1, description="words of a paragraph")
     sentence_words: int = Field(38, ge=5, description="words of a sentence")
-    grade: int = Field(13, ge=1, le=13, description="school years to read a brief; 13 is college")
+    grade: int = Field(
+        12,
+        ge=1,
+        le=13,
+        description="school years to read a brief; 13 is college, so 13 never tells",
+    )
     brief_minutes: int = Field(5, ge=1, description="reading time of a brief")
     issue_minutes: int = Field(12, ge=1, description="reading time of what a mail carries")
     subject_length: int = Field(60, ge=10, description="characters of a subject")

@@ -19,8 +19,11 @@ from newsletter.text import fold
 HEADLINE_LENGTH = 90  # characters: two lines of a phone at the headline's size
 ACTION_WORDS = 40
 _REPEATS = 88  # percent of tokens in common; another wording of one thought has 50 to 70
+# A further clause: behind a semicolon or full stop, a comma with "and", or "and then".
 _AND_VERB = re.compile(
-    r"(?:;|[.!]|,\s+(?:and(?: then)?|then|also|plus)|\s+and then)\s+([a-z][a-z-]*)\b", re.IGNORECASE
+    r"(?:;|[.!]|,(?=\s+(?:and|then|also|plus)\b)|\s(?=\s*and then\b))\s*"
+    r"(?:(?:and then|and|then|also|plus)\s+)?([a-z][a-z-]*)\b",
+    re.IGNORECASE,
 )
 # Opens a request without being its verb: "Please check", "By Friday, ask", "If you run it, stop".
 _OPENING = re.compile(
@@ -30,7 +33,8 @@ _OPENING = re.compile(
 )
 _FIGURE = re.compile(
     r"(?:[$€£¥]\s?\d|\d[\d.,]*\s?(?:%|percent|per cent|Prozent|pour cent|million|billion|trillion|"
-    r"Millionen|Milliarden|millions|milliards|euros?|dollars?|pounds?)|\b\d{1,3}(?:[,.\u00a0\u202f ]\d{3})+\b)",
+    r"Millionen|Milliarden|millions|milliards|euros?|dollars?|pounds?)|"
+    r"\b\d{1,3}(?:[,.\u00a0\u202f ]\d{3})+\b)",
     re.IGNORECASE,
 )
 

@@ -189,7 +189,9 @@ def holiday(place: str, day: date) -> str | None:
 
     country, _, part = place.partition("-")
     try:
-        found = holidays.country_holidays(country, subdiv=part or None, years=day.year)
+        found = holidays.country_holidays(
+            country, subdiv=part or None, years=day.year, language="en_US"
+        )
     except NotImplementedError:
         return None
     name = found.get(day)

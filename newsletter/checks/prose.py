@@ -12,7 +12,7 @@ from importlib.resources import files
 
 WORDS_A_MINUTE = 230
 _WORD = re.compile(r"[^\W\d_](?:[\w'’-]*\w)?")
-_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)]*\s+(?=[\"'“‘«(]*[^\W\d_a-zà-ÿ]|\d)")
+_SENTENCE = re.compile(r"([.!?…][\"'”’»)]*)\s+(?=[\"'“‘«(]*[^\W\d_a-zà-ÿ]|\d)")
 _LONG = 7  # letters; Anderson counts words of seven and more
 _LETTERS = re.compile(r"[^\W\d_]")
 #: Long words a sentence (RIX) and the school year that reads it with ease: J. Anderson, "Lix and Rix:
@@ -33,14 +33,14 @@ def words_of(text: str) -> list[str]:
 
 def sentences(text: str) -> Iterator[str]:
     """The sentences of one paragraph."""
-    pending = ""
-    for piece in _SENTENCE.split(text):
-        pending = f"{pending} {piece}" if pending else piece
-        if not _ABBREVIATION.search(pending):
-            yield pending
-            pending = ""
-    if pending:
-        yield pending
+    start = 0
+    for end in _SENTENCE.finditer(text):
+        sentence = text[start : end.end(1)]
+        if not _ABBREVIATION.search(sentence):
+            yield sentence
+            start = end.end()
+    if start < len(text):
+        yield text[start:]
 
 
 def grade(texts: Iterable[str]) -> int:

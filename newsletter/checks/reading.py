@@ -80,7 +80,7 @@ class EmptyAction(ReadRule):
     severity: ClassVar[Severity] = "error"
     title = "an action without text"
     remedy = "Write what to do, or take the audience away."
-    example = "Do this week\nExecs:\n\nTollgate cuts prices\nIt does.\n"
+    example = "Tollgate cuts prices\nIt does.\nDo this week\nExecs:\n"
 
 
 class NobodyNamed(ReadRule):

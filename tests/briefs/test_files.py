@@ -65,7 +65,7 @@ def test_the_largest_brief_is_still_read(tmp_path: Path) -> None:
 
 def test_a_brief_from_a_file_has_its_slug_and_its_findings_the_name_shown(tmp_path: Path) -> None:
     path = tmp_path / "Mein Brief № 1.txt"
-    path.write_text("Head\nLead.\n", "utf-8")
+    path.write_text("Our Take\nLead.\n", "utf-8")
     parsed = read_brief(path, vocabulary=Vocabulary(), shown_as="inbox/one.txt")
     assert parsed.brief.slug == "mein-brief-no-1"
     assert {finding.place.partition(":")[0] for finding in parsed.findings} == {"inbox/one.txt"}

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from newsletter.briefs import Audiences, Brief, ParsedBrief, Source, Vocabulary, parse_brief
-from newsletter.briefs.lint import lint_brief
 
 AUDIENCES = Audiences(
     [
@@ -662,33 +661,7 @@ def test_an_address_inside_an_action_is_no_source() -> None:
     assert pasted(actions=("AI teams: read https://example.com/x.",)).brief.sources == ()
 
 
-# -- lint ------------------------------------------------------------------------------------
-
-
-def linted(text: str) -> list[str]:
-    return [finding.code for finding in lint_brief(parse(text)).findings]
-
-
-def test_lint_names_what_a_brief_lacks() -> None:
-    assert linted("Head line here\nLead.\n") == ["BR102", "BR103", "BR104"]
-
-
-def test_lint_does_not_ask_for_an_action_that_an_error_held_back() -> None:
-    assert "BR104" not in linted(
-        "Our Take\nT.\nWhy it matters\nW.\nDo this week\nExces: go.\nH\nT.\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("headline", "action", "expected"),
-    [("x" * 91, "go.", ["BR107"]), ("x" * 90, "go.", []),
-     ("Head", "go " * 40, []), ("Head", "go " * 41, ["BR204"])],
-)  # fmt: skip
-def test_lint_measures_headline_and_action(headline: str, action: str, expected: list[str]) -> None:
-    text = (
-        f"Our Take\nT.\nWhy it matters\nW.\nDo this week\nAI teams: {action}\n{headline}\nText.\n"
-    )
-    assert linted(text) == expected
+# -- places ----------------------------------------------------------------------------------
 
 
 def test_findings_name_the_file_they_were_given() -> None:

@@ -7,14 +7,22 @@ from pathlib import Path
 import pytest
 
 from newsletter.findings import Finding, blocking
-from newsletter.issues import check_issue, coverage
+from newsletter.issues import Issue, coverage
+from tests.checks.publication import issue_findings
 from tests.issues.workspace import GROUPS, SEGMENTS, an_issue, brief_text
 
-SENT = 'subject = "S"\npreheader = "P"\nsend_at = 2026-11-24T07:30:00+01:00\n'
+PREHEADER = 'preheader = "What a preheader says, in thirty characters and more"\n'
+SENT = f'subject = "S"\n{PREHEADER}send_at = 2026-11-24T07:30:00+01:00\n'
 
 
 def checked(root: Path, manifest: str = SENT, **briefs: str) -> list[Finding]:
-    return check_issue(an_issue(root, manifest, **briefs), SEGMENTS, GROUPS)
+    return known(an_issue(root, manifest, **briefs))
+
+
+def known(issue: Issue) -> list[Finding]:
+    """The findings but for those about the words of these short briefs."""
+    quiet = {"BR502", "IS112"}
+    return [one for one in issue_findings(issue) if one.code not in quiet]
 
 
 def found(findings: list[Finding]) -> list[tuple[str, str, str, int | None]]:
@@ -126,8 +134,8 @@ def test_a_good_issue_has_no_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [
-        ('preheader = "P"\n', ("IS105", "error", "issue.toml", 1)),
-        ('title = "T"\nsubject = ""\npreheader = "P"\n', ("IS105", "error", "issue.toml", 2)),
+        (PREHEADER, ("IS105", "error", "issue.toml", 1)),
+        ('title = "T"\nsubject = ""\n' + PREHEADER, ("IS105", "error", "issue.toml", 2)),
         ('subject = "S"\n', ("IS106", "warning", "issue.toml", 1)),
         (SENT + "order = ['one', 'tow']\n", ("IS102", "error", "issue.toml", 4)),
         (SENT + "order = ['one', 'one']\n", ("IS103", "error", "issue.toml", 4)),
@@ -152,7 +160,7 @@ def test_a_brief_that_the_order_leaves_out_comes_last_with_a_warning(tmp_path: P
     manifest = SENT + "order = ['two']\n"
     issue = an_issue(tmp_path, manifest, one=brief_text(), two=brief_text())
     assert [brief.slug for brief in issue.briefs] == ["two", "one"]
-    assert found(check_issue(issue, SEGMENTS, GROUPS)) == [("IS109", "warning", "issue.toml", 4)]
+    assert found(known(issue)) == [("IS109", "warning", "issue.toml", 4)]
 
 
 def test_two_briefs_of_one_slug_are_an_error_at_the_second(tmp_path: Path) -> None:
@@ -177,10 +185,10 @@ def test_an_action_whose_date_has_passed_when_the_mail_arrives_is_found_at_its_l
 ) -> None:
     findings = checked(
         tmp_path,
-        f'subject = "S"\npreheader = "P"\n{send_at}\n',
+        f'subject = "S"\n{PREHEADER}{send_at}\n',
         one=brief_text("One", "Everyone: read.", f"Execs: decide by {day}."),
     )
-    assert found(findings) == ([("BR301", "warning", "one.md", 16)] if past else [])
+    assert found(findings) == ([("BR301", "error", "one.md", 16)] if past else [])
 
 
 def test_a_segment_without_an_action_is_a_warning_at_the_actions(tmp_path: Path) -> None:
@@ -209,8 +217,12 @@ def test_a_waiver_holds_for_what_it_names_and_for_nothing_else(
 ) -> None:
     silent = brief_text("One").replace("- Everyone: read it.", "").replace("## Do this week", "")
     issue = an_issue(tmp_path, SENT + f"[[waiver]]\n{waiver}\nreason = 'it is meant'\n", one=silent)
-    findings = check_issue(issue, SEGMENTS, GROUPS)
-    told = {one.message[14:].partition(" (")[0] for one in findings if one.code == "IS201"}
+    findings = known(issue)
+    told = {
+        one.message[14:].partition(" (")[0]
+        for one in findings
+        if one.code == "IS201" and one.waived is None
+    }
     assert told == {"Execs", "AI teams", "Security", "readers in no segment"} - waived
     (row,) = coverage(issue, SEGMENTS, GROUPS).rows
     reasons = [cell.reason for cell in row.cells.values() if cell.how == "waived"]
