@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from newsletter import Workspace, init, public_app
+from newsletter.checks import Rule, all_rules
 from newsletter.cli.main import cli, command_tree
 from newsletter.config import ENV_PREFIX, RESERVED_FIELDS, Settings
 
@@ -153,6 +154,10 @@ def main() -> None:
         return
     if sys.argv[1:]:
         sys.exit("usage: python docs/reference.py [--check]")
+    codes = {path.stem for path in pages() if path.parent.name == "checks"}
+    for path in (ROOT / "docs" / "checks").glob("*.md"):
+        if path.stem not in codes:
+            path.unlink()
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(pages()[path], "utf-8")
@@ -165,6 +170,8 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "configuration.md": configuration(),
         ROOT / "docs" / "reference" / "cli.md": commands(),
         ROOT / "docs" / "reference" / "addresses.md": addresses(),
+        ROOT / "docs" / "reference" / "checks.md": checks(),
+        **{ROOT / "docs" / "checks" / f"{one.code}.md": check(one) for one in own_rules()},
     }
 
 
@@ -383,6 +390,55 @@ def routes() -> list[str]:
         for route in app.routes
         for method in sorted(route.methods - {"HEAD"})
     ]
+
+
+# -- checks --------------------------------------------------------------------------------------
+
+
+_CHECKS = """\
+Every check by its code. `newsletter issue check --explain CODE` prints the same. How they are run, waived,
+switched off and written is in [checks](../checks.md). A code is never used again for something else.
+
+An **error** blocks planning and sending unless it is waived; a **warning** should be mended; an **info** is
+worth a look."""
+_SCOPES = {
+    "BR": "Briefs",
+    "IS": "Issues",
+    "ED": "Editions",
+    "SD": "Sending",
+}
+
+
+def own_rules() -> list[type[Rule]]:
+    """The rules of this package, by code; those that plug-ins add are none of ours."""
+    return [one for one in all_rules() if one.__module__.startswith("newsletter.")]
+
+
+def checks() -> str:
+    """docs/reference/checks.md: every check in a line."""
+    parts = [_CHECKS]
+    for prefix, name in _SCOPES.items():
+        rows = [
+            (f"[{one.code}](../checks/{one.code}.md)", one.severity, one.title)
+            for one in own_rules()
+            if one.code.startswith(prefix)
+        ]
+        parts += [f"## {name}", _table(("code", "severity", "what is wrong"), rows)]
+    return _page("All checks", *parts)
+
+
+def check(one: type[Rule]) -> str:
+    """docs/checks/<code>.md: one check, from its class."""
+    said = [f"**{one.severity.capitalize()}.** {one.title[:1].upper()}{one.title[1:]}."]
+    if one.online:
+        said.append("Looked at only with `--online`.")
+    if not one.waivable:
+        said.append("No waiver and no setting silences it.")
+    parts = [" ".join(said), one.explanation()]
+    if one.example:
+        parts.append(f"Found in:\n\n````text\n{one.example.rstrip()}\n````")
+    parts.append(f"To mend it: {one.remedy}")
+    return _page(one.code, *parts, "[All checks](../reference/checks.md)")
 
 
 if __name__ == "__main__":

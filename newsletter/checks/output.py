@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 from newsletter.checks.engine import all_rules
 from newsletter.checks.rule import Rule
@@ -59,7 +60,7 @@ def _result(one: Finding, index: dict[str, int]) -> dict[str, Any]:
     if one.code in index:
         result["ruleIndex"] = index[one.code]
     if one.file is not None:
-        place: dict[str, Any] = {"artifactLocation": {"uri": one.file.replace("\\", "/")}}
+        place: dict[str, Any] = {"artifactLocation": {"uri": quote(one.file.replace("\\", "/"))}}
         if one.line is not None:
             place["region"] = {"startLine": one.line, "startColumn": one.column or 1}
         result["locations"] = [{"physicalLocation": place}]

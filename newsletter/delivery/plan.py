@@ -241,16 +241,18 @@ class Planner:
 
     def _make_room(self, connection: sa.Connection, issue: str) -> None:
         rows = connection.execute(
-            sa.select(mailing.c.id, mailing.c.state).where(
+            sa.select(mailing.c.id, mailing.c.state, mailing.c.started_at).where(
                 mailing.c.issue == issue, mailing.c.kind != "service"
             )
         ).all()
+        # one that is held before anything of it left is as good as not started
+        untouched = [row.id for row in rows if row.state == "held" and row.started_at is None]
         for row in rows:
-            if row.state in _UNDER_WAY:
+            if row.state in _UNDER_WAY and row.id not in untouched:
                 raise RefusedError(
                     f"issue {issue} is {row.state}; see: newsletter send status {issue}"
                 )
-        unstarted = [row.id for row in rows if row.state in ("planned", "approved")]
+        unstarted = [row.id for row in rows if row.state in ("planned", "approved")] + untouched
         for table in (delivery, exclusion, mailing_edition):
             connection.execute(table.delete().where(table.c.mailing.in_(unstarted)))
         connection.execute(mailing.delete().where(mailing.c.id.in_(unstarted)))

@@ -107,5 +107,7 @@ def page(name: str) -> Page:
 def all_pages() -> list[Page]:
     """Every page that is not empty."""
     top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    paths = [*top, *sorted((ROOT / "docs").rglob("*.md"))]
+    docs = sorted((ROOT / "docs").rglob("*.md"))
+    # a page of each check is made from its class, and held by that
+    paths = [*top, *(path for path in docs if path.parent.name != "checks")]
     return [Page(path) for path in paths if path.exists() and path.read_text("utf-8").strip()]

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import date
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +26,7 @@ from newsletter.audience.segments import _KEYS as SEGMENT_KEYS
 from newsletter.briefs import due_date
 from newsletter.briefs.front import KEYS
 from newsletter.briefs.vocabulary import DEFAULT_LABELS
+from newsletter.checks import ReadRule, all_rules
 from newsletter.cli.main import cli, command_tree
 from newsletter.config import Settings
 from newsletter.delivery import STATES
@@ -39,7 +39,7 @@ from tests.docs.pages import ROOT, Page, all_pages, names, page
 
 PAGES = all_pages()
 each_page = pytest.mark.parametrize("one", PAGES, ids=[one.name for one in PAGES])
-_CODE = re.compile(r"\b(?:BR|IS)\d{3}\b")
+_CODE = re.compile(r"\b(?:BR|IS|ED|SD)\d{3}\b")
 _SHELL = ("sh", "bash", "console")
 _OTHERS = {"|", "&&", ";", ">", "||"}
 
@@ -278,39 +278,26 @@ def test_every_python_example_uses_what_is_there(one: Page) -> None:
 # -- findings ------------------------------------------------------------------------------------
 
 
-def test_every_finding_code_is_documented_with_its_severity() -> None:
-    rows = [
-        *page("docs/briefs.md").tables("Findings")[0],
-        *page("docs/issues.md").tables("Check")[0],
-    ]
-    documented = {row[0]: row[1] for row in rows}
-    in_code = codes_in_code()
-    assert set(documented) == set(in_code)
-    for code, severities in in_code.items():
-        if severities:
-            assert {documented[code]} == severities, code
-
-
 @each_page
 def test_every_finding_code_exists(one: Page) -> None:
-    assert set(_CODE.findall(one.text)) <= set(codes_in_code())
+    """Codes of the guide's own plug-in begin with other letters."""
+    assert set(_CODE.findall(one.text)) <= {rule.code for rule in all_rules()}
 
 
-@cache
-def codes_in_code() -> dict[str, set[str]]:
-    """Finding codes of the package, with the severities that stand beside them."""
-    found: dict[str, set[str]] = {}
-    for path in (ROOT / "newsletter").rglob("*.py"):
-        if "_sample" in path.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Constant) and _CODE.fullmatch(str(node.value)):
-                found.setdefault(str(node.value), set())
-            if isinstance(node, ast.Call) and len(node.args) > 1:
-                code, severity = (getattr(arg, "value", None) for arg in node.args[:2])
-                if _CODE.fullmatch(str(code)) and severity in ("error", "warning", "info"):
-                    found.setdefault(str(code), set()).add(str(severity))
-    return found
+def test_every_finding_that_the_parser_tells_has_its_class() -> None:
+    told = {code for code in codes_in_parsers() if not code.startswith("IS")}
+    assert told == {rule.code for rule in all_rules() if issubclass(rule, ReadRule)}
+
+
+def codes_in_parsers() -> set[str]:
+    """Finding codes that stand in the packages below the checks."""
+    return {
+        str(node.value)
+        for package in ("briefs", "issues")
+        for path in (ROOT / "newsletter" / package).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and _CODE.fullmatch(str(node.value))
+    }
 
 
 # -- tables that list something completely -------------------------------------------------------
@@ -345,7 +332,8 @@ def test_the_markdown_example_is_a_brief_without_findings(tmp_path: Path) -> Non
     (tmp_path / "lumen.md").write_text(example.text, "utf-8")
     with Workspace(ROOT) as workspace:
         parsed = workspace.brief(tmp_path / "lumen.md")
-    assert not parsed.findings
+    # read after its own week, the example's date has passed
+    assert not [one for one in parsed.findings if one.code != "BR301"]
     assert parsed.brief.slug == "lumen-prices"
     assert parsed.brief.body[1].segments == ("execs", "procurement")
 
