@@ -79,6 +79,8 @@ class NameServer:
                     response.set_rcode(dns.rcode.NXDOMAIN)
                 break
             found = kind if kind in here else "CNAME"
+            if here.get(found) == SILENT:
+                return None
             if records := here.get(found):
                 quoted = [text(one) for one in records] if found == "TXT" else records
                 response.answer.append(dns.rrset.from_text(name + ".", 60, "IN", found, *quoted))
