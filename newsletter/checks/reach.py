@@ -440,7 +440,7 @@ def _checked(url: str, code: int | None) -> httpx2.URL:
         raise _Verdict("unclear", f"it leads to an address of another kind ({found.scheme}:)", code)
     if found.userinfo:
         raise _Verdict("refused", "it has a name or a password in it, which every reader would get")
-    if not found.host or "%" in found.host:
+    if not found.host or "%" in found.host or not 0 < (found.port or 80) < 65536:
         raise ValueError
     return found
 
