@@ -16,18 +16,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from importlib import resources
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import lxml.etree
-from cssselect import SelectorError
-from lxml.cssselect import CSSSelector
 
+from newsletter.checks.places import line_of, opening
 from newsletter.checks.styles import (
     AtRule,
     Declaration,
     Rule,
     declarations,
-    line_of,
+    matching,
     sheet,
     style_sheets,
 )
@@ -652,7 +651,7 @@ _NOT_OUTLOOK = frozenset({OUTLOOK})
 def _look_at(element: lxml.etree._Element, found: _Found, *, to_outlook: bool) -> None:
     tag = str(element.tag)
     but = frozenset[str]() if to_outlook else _NOT_OUTLOOK
-    where = partial(_opening, element)
+    where = partial(opening, element)
     for feature, name, value in _markup(element, tag):
         use = Use(name, value.strip().lower(), tag, element, {}, fallback=False, inline=False)
         found.add(feature, use, where, line_of(element), but=but)
@@ -694,7 +693,7 @@ def _particular(element: lxml.etree._Element, tag: str) -> Iterator[tuple[str, s
 
 
 def _said(text: str, element: lxml.etree._Element) -> str:
-    return f"{text} in {_opening(element)}"
+    return f"{text} in {opening(element)}"
 
 
 def _image_kinds(source: str) -> Iterator[str]:
@@ -708,17 +707,6 @@ def _image_kinds(source: str) -> Iterator[str]:
                 yield subtype[1]
         elif ending := _EXTENSION.search(re.split(r"[?#]", address, maxsplit=1)[0]):
             yield ending[1]
-
-
-def _opening(element: lxml.etree._Element) -> str:
-    """The element's tag with what helps to find it, and the beginning of its text."""
-    said = "".join(
-        f' {name}="{str(element.get(name))[:40]}"'
-        for name in ("id", "class", "name", "type", "src", "href")
-        if element.get(name)
-    )
-    words = "".join(map(str, element.itertext())) if element.tag != "style" else ""
-    return f"<{element.tag}{said}>{' '.join(words.split())[:40]}"
 
 
 # ---- Declarations --------------------------------------------------------------------------------
@@ -904,28 +892,22 @@ def _marks(selector: str, selectors: int) -> tuple[str, ...]:
 
 
 def _matching(document: lxml.etree._ElementTree, selector: str) -> list[lxml.etree._Element]:
-    """Elements of the body and head that a selector is about, whatever their state."""
-    compiled = _compiled(selector)
-    if compiled is None:
-        return []
+    """Elements that a selector is about, whatever their state."""
     return [
         one
-        for one in cast("list[lxml.etree._Element]", compiled(document))
+        for one in matching(document, _stateless(selector))
         if one.tag not in ("head", "style", "title", "meta")
     ]
 
 
 @lru_cache(maxsize=1024)
-def _compiled(selector: str) -> CSSSelector | None:
-    """The selector without states and pseudo-elements; None for what nobody can translate."""
+def _stateless(selector: str) -> str:
+    """The selector without states and pseudo-elements."""
     plain = _STATIC.sub(
         lambda m: "" if m[0].lower() in _STATES or m[0].startswith("::") else m[0],
         _OLD_PSEUDO_ELEMENT.sub("", selector),
     )
-    try:
-        return CSSSelector(plain.strip() or "*", translator="html")
-    except (SelectorError, lxml.etree.XPathError, ValueError):
-        return None
+    return plain.strip() or "*"
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 Blocks are formed as CSS Syntax Level 3 §5 says, from the tokens of cssutils. Its parser would drop
 what CSS 2 did not know (ranges in media queries, nested rules, colours with a slash), and just that
-is what checks want to see. Knows nothing of clients, colours or documents beyond <style> and lang.
+is what checks want to see. Knows nothing of clients and colours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 
 import lxml.etree
+from cssselect import SelectorError
 from cssutils.tokenize2 import Tokenizer
+from lxml.cssselect import CSSSelector
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _GROUPS = frozenset({"media", "supports", "layer", "container", "scope", "document"})
@@ -92,9 +94,22 @@ def style_sheets(document: lxml.etree._ElementTree) -> Iterator[tuple[lxml.etree
             yield element, element.text or ""
 
 
-def line_of(element: lxml.etree._Element) -> int:
-    """The line of the HTML where an element begins, from 1; 1 where nobody knows."""
-    return cast("int | None", element.sourceline) or 1
+@lru_cache(maxsize=2048)
+def selected(selector: str) -> CSSSelector | None:
+    """The selector, ready to be called with a document; None for what nobody here can translate.
+
+    States (`:hover`) never hold, but `:link` does.
+    """
+    try:
+        return CSSSelector(selector, translator="html")
+    except (SelectorError, lxml.etree.XPathError, ValueError, RecursionError):
+        return None
+
+
+def matching(document: lxml.etree._ElementTree, selector: str) -> list[lxml.etree._Element]:
+    """The elements that a selector is about, in document order; none when it can't be translated."""
+    compiled = selected(selector)
+    return [] if compiled is None else cast("list[lxml.etree._Element]", compiled(document))
 
 
 def _tokens(text: str) -> Sequence[_Token]:
