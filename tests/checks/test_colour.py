@@ -156,7 +156,7 @@ def test_no_text_breaks_the_colours(text: str) -> None:
         ("<a href='y'>x</a>", "", "#0000ee", "#ffffff"),
         ("<a>x</a>", "", "#000000", "#ffffff"),
         ('<p style="color:rgba(0,0,0,.5)">x</p>', "", "#808080", "#ffffff"),
-        ('<div style="background:#000"><p style="background:#ffffff80;color:#fff">x', "", "#ffffff", "#808080"),
+        ('<div style="background:#000"><p style="background:#ffffff80">x', "", "#000000", "#808080"),
         ('<div style="opacity:.5;color:#000">x</div>', "", "#808080", "#ffffff"),
         ('<div style="opacity:.5;background:#000;color:#fff">x</div>', "", "#ffffff", "#808080"),
         ('<p style="color:#111;color:nonsense">x</p>', "", "#111111", "#ffffff"),
