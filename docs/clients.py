@@ -36,7 +36,9 @@ CLIENTS = {
 }
 #: Gmail's apps show other providers' accounts without <style>, as its mobile site shows all.
 BASIC, APPS = "gmail-basic", ("gmail-ios", "gmail-android")
-_OTHER_ACCOUNTS = re.compile(r"(?i)(?:doesn't work|not supported) with non.google accounts")
+_OTHER_ACCOUNTS = re.compile(
+    r"(?i)(?:partial\. )?(?:doesn't work|not supported) with non.google accounts"
+)
 
 #: What to look for where the title does not say it.
 FIND: dict[str, dict[str, list[str]]] = {
@@ -290,7 +292,7 @@ def supported(stats: dict[str, Any], notes: dict[str, str]) -> dict[str, str]:
         value = list(versions.values())[-1].replace("#", "") if versions else "u"
         letter, *numbers = value.split()
         if client in APPS and letter in "ay":
-            rest = [n for n in numbers if not _OTHER_ACCOUNTS.search(notes.get(n, ""))]
+            rest = [n for n in numbers if not _OTHER_ACCOUNTS.match(notes.get(n, ""))]
             basic |= rest != numbers
             letter = "y" if rest != numbers and not rest else letter
             numbers = rest

@@ -90,10 +90,14 @@ def _ghost(use: Use) -> bool:
 
 
 def _hidden(use: Use) -> bool:
-    """Hidden in more ways than one, as a preheader is."""
+    """Hidden in more ways than one, as a preheader is: where display is not heeded, by its size."""
     said = use.block
+    if said.get("display") != "none" or use.element is None:
+        return False
     small = any(_number(said.get(name, "1")) == 0 for name in ("max-height", "height", "font-size"))
-    return said.get("mso-hide") == "all" and (small or said.get("overflow") == "hidden")
+    # Outlook heeds display, but not for pictures, and not for tables inside.
+    outlook = use.tag != "img" and next(use.element.iter("table", "img"), None) is None
+    return small and (outlook or said.get("mso-hide") == "all")
 
 
 def _own_background(use: Use) -> bool:
@@ -295,7 +299,7 @@ HARMLESS: dict[str, tuple[str, Test | None]] = {
         "boxes stand one below the other, as on a phone; flex, grid and none are reported themselves",
         _value(
             *("block", "inline", "inline-block", "none", "flex", "grid", "inline-flex"),
-            *("inline-grid", "table", "table-cell", "table-row", "list-item"),
+            *("inline-grid", "table", "inline-table", "table-cell", "table-row", "list-item"),
         ),
     ),
     "css-display-none": ("it is hidden by its size and by mso-hide as well", _hidden),
@@ -313,10 +317,12 @@ HARMLESS: dict[str, tuple[str, Test | None]] = {
     ),
     "css-width": ("a block is as wide as what it stands in", _sized_by_parent),
     "css-height": ("a block is as high as what stands in it", _height_elsewhere),
-    "css-max-width": ("the width is said in another way too", _bounded),
+    "css-max-width": ("the width is said in another way too", _any(_bounded, _hidden)),
     "css-max-height": ("what would be cut is shown", _any(_hidden, _value("none"))),
     "css-min-width": ("a box is as wide as what stands in it", None),
     "css-min-height": ("a box is as high as what stands in it", None),
+    "css-opacity": ("it is hidden in other ways too", _hidden),
+    "css-visibility": ("it is hidden in other ways too", _hidden),
     "css-table-layout": ("columns are as wide as what stands in them", None),
     "css-empty-cells": (_EXTRA, None),
     "css-caption-side": ("the caption stands on the other side", None),
@@ -427,7 +433,15 @@ _REVEALING = frozenset(
     {"display", "visibility", "opacity", "height", "max-height", "font-size", "width", "content"}
 )
 #: Declarations that nobody misses when a client drops <style>.
-_DISPENSABLE = re.compile(r"-(?:webkit|ms|moz)-|mso-|\*|(?:supported-)?color-scheme")
+_DISPENSABLE = re.compile(
+    r"-(?:webkit|ms|moz)-|mso-|\*|(?:(?:supported-)?color-scheme|user-select|cursor|border-radius"
+    r"|box-shadow|text-shadow|transition|outline|hyphens|overflow-wrap|word-break)$"
+)
+#: Values that ask for what is there anyway, where a client does not know the property.
+_INITIAL = frozenset({"none", "normal", "auto", "visible", "static", "inherit", "unset", "revert"})
+_MEANT = frozenset(
+    {"css-display", "css-display-none", "css-margin", "css-width", "css-height", "css-overflow"}
+)
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _URL = re.compile(r"url\(\s*([\"']?)(.*?)\1\s*\)", re.IGNORECASE)
 _UNIT = re.compile(r"(?<![\w#.-])[+-]?(?:\d+\.?\d*|\.\d+)(%|[a-z]+)")
@@ -552,12 +566,9 @@ class _Found:
         but: frozenset[str] = frozenset(),
     ) -> None:
         """Note a use. `but`: clients that don't lose this one, or never see it."""
-        reason, test = HARMLESS.get(feature.slug, ("", None))
-        if reason and (test is None or test(use)):
-            if not self.harmless:
-                return
-        else:
-            reason = ""
+        reason = _reason(feature.slug, use)
+        if reason and not self.harmless:
+            return
         spared = but | _spared(feature.slug, use)
         lost = {
             client: (letter, numbers)
@@ -612,8 +623,20 @@ class _Found:
         return made
 
 
+def _reason(slug: str, use: Use) -> str:
+    """Why the loss of this use does no harm; empty when it does."""
+    reason, test = HARMLESS.get(slug, ("", None))
+    if reason and (test is None or test(use)):
+        return reason
+    if use.block and use.value in _INITIAL and slug.startswith("css-") and slug not in _MEANT:
+        return "it asks for what is there anyway"
+    return ""
+
+
 def _spared(slug: str, use: Use) -> frozenset[str]:
     """Clients whose partial support covers this use."""
+    if slug == "css-important":
+        return _GMAIL  # it knows it, in small letters
     if slug == "css-position":
         if use.value == "sticky":
             return frozenset({"outlook-com"})
