@@ -6,6 +6,7 @@ ones before it, and an edition its slots filled.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -22,6 +23,7 @@ from newsletter.checks import (
     SendingSubject,
     waived,
 )
+from newsletter.checks.spam import Missing, SpamScore, score
 from newsletter.config import FILE, Settings
 from newsletter.editions import Edition, fill
 from newsletter.errors import NewsletterError
@@ -29,6 +31,7 @@ from newsletter.findings import Finding
 from newsletter.issues import Issue, issue_ids
 
 WEEK = timedelta(days=7)
+_PATIENCE = 20.0  # seconds for the spam filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,20 @@ class Checking:
         settings: Settings,
         segments: Segments,
         load: Callable[[str], Issue],
-        values: Callable[[str], Mapping[str, str]],
         *,
+        values: Callable[[str], Mapping[str, str]],
+        message: Callable[[Edition], bytes],
         online: bool = False,
     ) -> None:
-        """`load` reads an issue; `values` fills the slots of an edition, by its id."""
+        """`load` reads an issue; `values` fills the slots of an edition, by its id; `message` makes a whole
+        message of it."""
         self.root = root
         self.settings = settings
         self.segments = segments
         self.online = online
         self._load = load
         self._values = values
+        self._message = message
 
     @cached_property
     def linter(self) -> Linter:
@@ -100,9 +106,10 @@ class Checking:
         subject = self.subject(issue, groups, issue.day or today)
         found = self.linter.issue(subject)
         editions = list(shown)
+        dead = self._dead(editions)
         for one in editions:
-            found += self.linter.edition(self._edition(one, subject))
-        found += self.linter.sending(self._sending(transport))
+            found += self.linter.edition(self._edition(one, subject, dead))
+        found += self.linter.sending(self._sending(transport, editions))
         return waived(list(dict.fromkeys(found)), issue.source)
 
     def stale(self, issue: Issue, day: date) -> list[Finding]:
@@ -112,7 +119,9 @@ class Checking:
         told = waived(found, issue.source, complete=False)
         return [one for one in told if one.code.startswith("BR3") and one.blocks]
 
-    def _edition(self, shown: Shown, subject: IssueSubject) -> EditionSubject:
+    def _edition(
+        self, shown: Shown, subject: IssueSubject, dead: Mapping[str, str]
+    ) -> EditionSubject:
         edition = shown.edition
         values = self._values(edition.id)
         return EditionSubject(
@@ -123,11 +132,42 @@ class Checking:
             shown.readers,
             shown.segments,
             shown.problems,
+            dead,
         )
 
-    def _sending(self, transport: str) -> SendingSubject:
+    def _sending(self, transport: str, editions: Sequence[Shown]) -> SendingSubject:
         text = (self.root / FILE).read_text("utf-8-sig")
-        return SendingSubject(self.settings, transport, FILE, text, self.online)
+        settings = self.settings
+        domain = None
+        if self.online and transport != "outbox":
+            from newsletter.checks.dns import Selector, look_up
+
+            keys = settings.transports.smtp.dkim if transport == "smtp" else ()
+            domain = look_up(
+                settings.sender.domain,
+                selectors=[Selector(key.selector, key.domain) for key in keys],
+                bounces=settings.sender.bounce_address.rpartition("@")[2],
+            )
+        longest = max(editions, key=lambda one: len(one.edition.html), default=None)
+        points = self._points(longest.edition) if longest else None
+        return SendingSubject(settings, transport, FILE, text, domain, points)
+
+    def _points(self, edition: Edition) -> SpamScore | Missing:
+        """What the spam filter of this machine says of an edition."""
+        if shutil.which("spamc") is None:
+            return Missing("there is no spamc here")
+        message = self._message(edition)
+        return score(message, arguments=self.settings.checks.spamc, timeout=_PATIENCE)
+
+    def _dead(self, editions: Sequence[Shown]) -> dict[str, str]:
+        """Addresses of links that do not answer, and why. Empty off line."""
+        if not self.online:
+            return {}
+        from newsletter.checks.reach import reachable
+
+        urls = dict.fromkeys(link.url for one in editions for link in one.edition.links)
+        found = reachable(urls, cache=self.root / "var" / "cache" / "links.json")
+        return {url: one.reason for url, one in found.items() if one.status == "dead"}
 
     def _past(self, issue: Issue, day: date) -> list[Issue]:
         """The issues before this one, the latest first; one that can't be read is none."""

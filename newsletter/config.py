@@ -214,6 +214,9 @@ class CheckSettings(_Table):
         5, ge=1, description="readers; an edition of fewer can tell who they are (ED603)"
     )
     past_issues: int = Field(8, ge=0, description="earlier issues that repeats are looked for in")
+    spamc: list[str] = Field(
+        default_factory=list, description='arguments of `spamc`, e.g. `["-d", "mail.example.com"]`'
+    )
     spam_score: float = Field(3.0, description="SpamAssassin's points, from which they are told")
 
     @field_validator("off")

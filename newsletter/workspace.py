@@ -400,8 +400,17 @@ class Workspace:
         return self._checking()
 
     def _checking(self, *, online: bool = False) -> Checking:
+        def message(edition: Edition) -> bytes:
+            return self.proofs.message(edition, self.settings.sender.email).message()
+
         return Checking(
-            self.root, self.settings, self.segments, self.issue, self.proofs.values, online=online
+            self.root,
+            self.settings,
+            self.segments,
+            self.issue,
+            values=self.proofs.values,
+            message=message,
+            online=online,
         )
 
     @property

@@ -100,7 +100,7 @@ def leaks(subject: EditionSubject) -> Iterator[tuple[str, str, str]]:
     """(kind "leaked" or "missing", slug of the brief or "", what) for everything that is in the edition
     and may not be, or is not and must be."""
     may = allowed(subject)
-    document = subject.document
+    document = subject.document.getroot()
     for mark, allowed_marks in (
         ("data-brief", may.briefs),
         ("data-action", may.actions),
@@ -128,7 +128,7 @@ def leaks(subject: EditionSubject) -> Iterator[tuple[str, str, str]]:
 
 def _visible(subject: EditionSubject) -> str:
     """The words of the HTML part as they are read, without those of style sheets."""
-    body = subject.document.find("body")
+    body = subject.document.getroot().find("body")
     texts = "" if body is None else "".join(_texts(body))
     return normal(_ADDRESS.sub(" ", texts))
 
@@ -160,13 +160,17 @@ def _slug(mark: str, value: str) -> str:
     return "" if mark == "data-block" else value.partition("/")[0]
 
 
+def _found(subject: EditionSubject) -> list[tuple[str, str, str]]:
+    return list(leaks(subject))
+
+
 class _LeakRule(EditionRule):
     severity: ClassVar[Severity] = "error"
     waivable = False
     kind: ClassVar[str]
 
     def check(self, subject: EditionSubject) -> Iterator[Finding]:
-        yield from self.told(subject, leaks(subject))
+        yield from self.told(subject, subject.once(_found))
 
     def told(
         self, subject: EditionSubject, found: Iterable[tuple[str, str, str]]

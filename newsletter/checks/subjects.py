@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import lxml.etree
 import lxml.html
 
 from newsletter.audience import Group, Segments
 from newsletter.briefs import Brief, ParsedBrief
+from newsletter.checks.dns import DomainReport
+from newsletter.checks.spam import Missing, SpamScore
 from newsletter.config import Settings
 from newsletter.editions import Edition, plain
 from newsletter.findings import Finding, Position
 from newsletter.issues import Issue
 
 Part = Literal["headline", "take", "why", "action", "heading", "body"]
+T = TypeVar("T")
+TEMPLATE = "templates/issue.mjml.j2"  #: whence comes what no brief says
 _WORD = re.compile(r"\S+")
 _HEAD = 6  # words of a paragraph that are looked for to find its place
 
@@ -159,11 +163,18 @@ class EditionSubject:
         Finding, ...
     ] = ()  #: of the MJML from which it was made, at the template's line
     dead: Mapping[str, str] = field(default_factory=dict)  #: addresses that do not answer, and why
+    _seen: dict[object, object] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def document(self) -> lxml.etree._Element:
+    def document(self) -> lxml.etree._ElementTree:
         """The delivered HTML, parsed again."""
-        return lxml.html.document_fromstring(self.html)
+        return lxml.html.document_fromstring(self.html).getroottree()
+
+    def once(self, look: Callable[[EditionSubject], T]) -> T:
+        """What a function says of this edition, asked only once: several rules tell parts of it."""
+        if look not in self._seen:
+            self._seen[look] = look(self)
+        return self._seen[look]  # type: ignore[return-value]
 
     @property
     def settings(self) -> Settings:
@@ -174,18 +185,29 @@ class EditionSubject:
         """Whose edition it is, for messages."""
         return self.edition.lens or "everybody"
 
-    def place(self, brief: str | None, words: str = "") -> tuple[str, Position]:
-        """(file, position) of words in a brief; the issue's manifest for what is in none."""
+    @property
+    def manifest(self) -> str:
+        """The file in which the issue is described."""
+        return self.subject.issue.source.file
+
+    def place(self, brief: str | None) -> tuple[str, Position]:
+        """(file, position) of a brief; the issue's manifest for what is in none."""
         for one in self.subject.briefs:
             if one.brief.slug == brief and one.file:
-                for passage in one.passages:
-                    if words and words in (passage.text, passage.words):
-                        return one.file, one.place(passage)
-                found = _find(one.parsed.text, words, 0) if words else None
-                if found is not None:
-                    return one.file, _position(one.parsed.text, found)
                 return one.file, one.brief.at("headline")
-        return self.subject.issue.source.file, Position(1, 1)
+        return self.manifest, Position(1, 1)
+
+    def find(self, *words: str) -> tuple[str | None, str, Position]:
+        """(slug or None, file, position) of the first of these words that the issue's files hold: those
+        of its briefs, then the manifest. Where none does it comes from a template."""
+        for text in filter(None, words):
+            for one in self.subject.briefs:
+                if one.file and (found := _find(one.parsed.text, text, 0)) is not None:
+                    return one.brief.slug, one.file, _position(one.parsed.text, found)
+            source = self.subject.issue.source
+            if (found := _find(source.text, text, 0)) is not None:
+                return None, source.file, _position(source.text, found)
+        return None, TEMPLATE, Position(1, 1)
 
 
 @dataclass(frozen=True)
@@ -196,5 +218,5 @@ class SendingSubject:
     transport: str
     file: str  #: where settings stand
     text: str  #: of that file
-    online: bool  #: whether the network may be asked
-    message: bytes | None = None  #: one whole message, for the spam filter
+    domain: DomainReport | None = None  #: what the DNS says; None off line
+    spam: SpamScore | Missing | None = None  #: what the spam filter of this machine says

@@ -62,6 +62,13 @@ def issue_findings(
     """What the checks say of an issue and its briefs, before any edition is rendered."""
     chosen = settings(**checks)
     root = root or issue.path.parent.parent
-    checking = Checking(root, chosen, SEGMENTS, lambda key: loaded(root, key), lambda _: {})
+    checking = Checking(
+        root,
+        chosen,
+        SEGMENTS,
+        lambda key: loaded(root, key),
+        values=lambda _: {},
+        message=lambda _: b"",
+    )
     subject = checking.subject(issue, groups, issue.day or TODAY)
     return waived(checking.linter.issue(subject), issue.source)
