@@ -15,6 +15,7 @@ from newsletter.findings import Finding, Position, Severity
 
 CLIPPED = 102_000  # bytes of HTML after which Gmail cuts a mail
 _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
+_TRACKED = re.compile(r"/c/(\d+)/")
 _THEME = "templates/theme.toml"
 
 
@@ -47,11 +48,18 @@ class _Flawed(EditionRule):
         for flaw in flaws:
             if flaw.kind in self.says:
                 words = _QUOTED.search(flaw.where)
-                slug, file, at = subject.find(flaw.detail, words[1] if words else "")
-                message = self.says[flaw.kind].format(
-                    detail=flaw.detail, where=flaw.where or "the mail"
-                )
+                detail = _as_written(subject, flaw.detail)
+                slug, file, at = subject.find(detail, words[1] if words else "")
+                message = self.says[flaw.kind].format(detail=detail, where=flaw.where or "the mail")
                 yield self.finding(message, file=file, at=at, brief=slug)
+
+
+def _as_written(subject: EditionSubject, address: str) -> str:
+    """The address that an editor wrote, for a tracked one; anything else as it is."""
+    tracked = _TRACKED.search(address)
+    if tracked and 0 < int(tracked[1]) <= len(subject.edition.links):
+        return subject.edition.links[int(tracked[1]) - 1].url
+    return address
 
 
 def _loopback(subject: EditionSubject) -> bool:
