@@ -4,7 +4,7 @@ Knows segment names only as labels that map to keys; knows no members and no HTM
 """
 
 from newsletter.briefs.dates import NamedDate, due_date, named_dates
-from newsletter.briefs.files import read_brief, read_text
+from newsletter.briefs.files import TakenBrief, read_brief, read_text, take_brief
 from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
 from newsletter.briefs.lint import lint_brief
 from newsletter.briefs.model import (
@@ -29,6 +29,7 @@ __all__ = [
     "ParsedBrief",
     "Section",
     "Source",
+    "TakenBrief",
     "Vocabulary",
     "action_id",
     "due_date",
@@ -41,4 +42,5 @@ __all__ = [
     "read_brief",
     "read_text",
     "sources_in",
+    "take_brief",
 ]

@@ -97,6 +97,10 @@ class Vocabulary:
         """The role when the whole text is a label, else None. "So what?" is "So what"."""
         return self._roles.get(fold(bare(text)).rstrip("?! "))
 
+    def is_remark(self, label: str) -> bool:
+        """Whether words before a colon may only say more of an action: "Deadline", "Note"."""
+        return fold(label) in self.not_audiences
+
     def match(self, line: str) -> LabelHit | None:
         """A label that fills the line, or opens it with a colon, a dash or a full sentence behind.
 
