@@ -219,7 +219,10 @@ class Workspace:
     def vocabulary(self) -> Vocabulary:
         briefs = self.settings.briefs
         return Vocabulary(
-            briefs.labels, not_audiences=briefs.not_audiences, everyone=briefs.everyone
+            briefs.labels,
+            more_labels=briefs.more_labels,
+            not_audiences=briefs.not_audiences,
+            everyone=briefs.everyone,
         )
 
     @cached_property
