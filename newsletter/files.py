@@ -102,7 +102,9 @@ def refuse_zip_bomb(
     except (
         zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError, EOFError,
     ) as error:  # fmt: skip
-        raise InputError(f"is no {kind}: its zip can't be read ({error})", file=name) from None
+        raise InputError(
+            f"is no {kind}: its zip can't be read ({error}); was it cut off on its way?", file=name
+        ) from None
     if any(b"<!DOCTYPE" in head.replace(b"\0", b"") for head in heads):
         raise InputError(
             f"is a {kind} that defines entities, as no office program makes them; it was not opened",

@@ -486,6 +486,7 @@ class _Walk:
         for link in element.iter("a"):
             if _NOTE.match(link.get("href") or ""):
                 link.text = ""
+                del link.attrib["href"]  # its paragraph is read below, and is no note of its own
                 for child in list(link):
                     link.remove(child)
         words.inside(element, _PLAIN_LOOK)

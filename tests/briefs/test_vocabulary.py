@@ -182,7 +182,9 @@ def test_more_labels_stand_beside_those_that_are_there() -> None:
 def test_a_label_has_the_role_that_it_was_given_and_not_its_default_one() -> None:
     assert Vocabulary().role_of("Practical impact") == "why"
     assert Vocabulary({"body": ["Practical impact"]}).role_of("Practical impact") == "body"
-    assert Vocabulary(more_labels={"body": ["Practical impact"]}).role_of("Practical impact") == "body"
+    assert (
+        Vocabulary(more_labels={"body": ["Practical impact"]}).role_of("Practical impact") == "body"
+    )
 
 
 # -- the page ------------------------------------------------------------------------------------------
