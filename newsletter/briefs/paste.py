@@ -27,7 +27,7 @@ _LARGEST_TEXT = 1_000_000  # characters that are left of it
 _MOST_LINES = 5_000
 _MOST_XML = 24 << 20  # bytes of one part; a book of 1,000 pages has about 10 MB
 _MOST_UNPACKED = 256 << 20  # bytes, pictures too
-_MOST_ELEMENTS = 300_000  # mammoth makes objects of them all
+_MOST_ELEMENTS = 100_000  # a hundred pages have a tenth; mammoth takes ten seconds for so many
 _DEEPEST = 150  # elements within each other; it reads them by recursion
 _MOST_NOTES = 20
 
@@ -338,6 +338,8 @@ class _Walk:
     _next: _Line = field(default_factory=lambda: _Line("text", []))  #: what the open line will be
     _joined: int = 0  #: within a heading or item, where a break is a space
     _characters: int = 0
+    _elements: int = 0
+    _numbers: dict[Any, int] = field(default_factory=dict)  #: the next one of each numbered list
 
     def say(self, note: str) -> None:
         if note not in self.notes and len(self.notes) < _MOST_NOTES:
@@ -382,6 +384,9 @@ class _Walk:
     def inside(self, element: Any, look: _Look, *, pre: bool = False, depth: int = -1) -> None:
         """Everything in an element; `depth` counts the lists around it, from 0."""
         self._text(element.text, look, pre)
+        self._elements += len(element)
+        if self._elements > _MOST_ELEMENTS:
+            raise _TooMuch
         for child in element:
             if isinstance(child.tag, str):
                 self.element(child, look, pre, depth)
@@ -429,11 +434,10 @@ class _Walk:
             )
             self.end(inner=True)
         else:
-            if tag == "q":
-                self.add("“", look)
+            opening, closing = "“”" if tag == "q" else ("", "")
+            self.add(opening, look)
             self.inside(element, self._look(tag, element, style, look), pre=pre, depth=depth)
-            if tag == "q":
-                self.add("”", look)
+            self.add(closing, look)
 
     def _style(self, element: Any) -> dict[str, str]:
         style: dict[str, str] = {}
@@ -445,7 +449,7 @@ class _Walk:
         bold, italic, href = look.bold or tag in _BOLD, look.italic or tag in _ITALIC, look.href
         weight = style.get("font-weight", "")
         if weight:
-            bold = weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 600)
+            bold = weight in ("bold", "bolder") or bool(re.fullmatch(r"[6-9]\d\d|1000", weight))
         if slant := style.get("font-style", ""):
             italic = slant.startswith(("italic", "oblique"))
         if tag == "a":
@@ -509,8 +513,10 @@ class _Walk:
         mark = "-"
         if parent is not None and parent.tag == "ol":
             start = parent.get("start") or "1"
-            before = sum(1 for _ in element.itersiblings("li", preceding=True))
-            mark = f"{(int(start) if start.isdigit() and len(start) < 4 else 1) + before}."
+            first = int(start) if re.fullmatch(r"[0-9]{1,3}", start) else 1
+            number = self._numbers.get(parent, first)
+            self._numbers[parent] = number + 1
+            mark = f"{number}."
         self._joining(_Line("item", [], max(0, depth), mark), element, look, depth)
 
     def _word_item(self, element: Any, look: _Look, depth: int) -> None:
@@ -683,7 +689,8 @@ def _from_markup(
         walk.end()
     except _TooMuch:
         raise InputError(
-            f"holds more than {_MOST_LINES:,} paragraphs or a million characters, as no brief does",
+            f"is far larger than a brief: more than {_MOST_LINES:,} paragraphs, a million characters or "
+            f"{_MOST_ELEMENTS:,} elements",
             file=file,
         ) from None
     if hidden:

@@ -214,12 +214,13 @@ def test_the_german_vocabulary_of_the_page_reads_the_german_brief_of_the_page() 
     parsed = parse_brief(text, name="story", vocabulary=vocabulary, audiences=AUDIENCES)
     assert not parsed.findings
     brief = parsed.brief
-    assert brief.headline == "Tollgate halbiert seine Preise"
+    assert brief.headline == "Sundial halbiert seine Preise"
     assert brief.take.startswith("Ein fairer Preis")
     assert brief.why.startswith("Die Budgets")
     assert [one.segments for one in brief.actions] == [("ai-teams",), ()]
     assert [(one.heading, one.role) for one in brief.body] == [
-        ("Was geschehen ist", "body"),
+        (None, "body"),
+        ("Hintergrund", "body"),
         ("Zahl der Woche", "fact"),
     ]
     assert set(vocabulary.labels) == {role for role in DEFAULT_LABELS if vocabulary.labels[role]}
