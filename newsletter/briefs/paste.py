@@ -62,6 +62,11 @@ _CODE = frozenset(("code", "kbd", "samp", "tt"))
 _STRUCK = frozenset(("s", "strike"))
 # What a mail program writes around a quoted mail, and below one.
 _MAIL = re.compile(r"\b(?:gmail_attr|gmail_signature|moz-cite-prefix|moz-signature)\b")
+_MAIL_HEAD = re.compile(
+    r"(?:From|Von|De)\s*:.{1,400}?(?:Sent|Date|Gesendet|Datum|Envoyé)\s*:.{1,600}?"
+    r"(?:Subject|Betreff|Objet)\s*:|-{3,}\s*(?:Original Message|Ursprüngliche Nachricht)",
+    re.IGNORECASE | re.DOTALL,
+)
 _MAIL_IDS = frozenset(("divRplyFwdMsg", "appendonsend", "Signature"))
 _LEVEL = re.compile(r"mso-list:\s*\w+\s+level(\d)")
 _RULE = re.compile(r"\.([\w-]{1,80})\s*\{([^{}]{0,2000})\}")
@@ -473,7 +478,11 @@ class _Walk:
             if struck := tidy(" ".join(element.itertext()))[:60]:
                 self.say(f"struck-out text was left out: “{struck}”")
             return True
-        if _MAIL.search(element.get("class") or "") or element.get("id") in _MAIL_IDS:
+        if (
+            _MAIL.search(element.get("class") or "")
+            or element.get("id") in _MAIL_IDS
+            or (tag == "p" and _MAIL_HEAD.match("".join(element.itertext())[:2_000].lstrip()))
+        ):
             if words := tidy(" ".join(element.itertext()))[:60]:
                 self.say(f"a line of the mail program was left out: “{words}”")
             return True

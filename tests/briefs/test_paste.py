@@ -378,6 +378,11 @@ def test_a_mail_of_gmail_or_outlook_is_the_text_that_it_quotes(tmp_path: Path) -
     assert notes[0] == "a line of the mail program was left out: “On Tue, Ada wrote:”"
     outlook = "<div id=divRplyFwdMsg>From: Ada</div><p class=MsoNormal>A headline<o:p></o:p></p>"
     assert web(tmp_path, outlook) == "A headline"
+    head = "<p><b>From:</b> Ada<br><b>Sent:</b> Tuesday<br><b>To:</b> desk<br><b>Subject:</b> Draft</p>"
+    assert (
+        web(tmp_path, f"<div>{head}</div><p>From: one price to two.</p>")
+        == "From: one price to two."
+    )
 
 
 def test_google_docs_wrapper_of_bold_that_is_none_is_none(tmp_path: Path) -> None:
