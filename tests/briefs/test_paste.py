@@ -341,6 +341,8 @@ def test_footnotes_that_word_and_google_paste_are_footnotes_too(tmp_path: Path) 
 
 
 def test_pictures_and_what_is_struck_out_are_left_out_and_said(tmp_path: Path) -> None:
+    tracked = "<p>It costs <del>ten</del><ins>nine</ins>.</p>"
+    assert taken(tmp_path, "b.html", tracked) == ("It costs nine.\n", ())
     markup = '<p>It costs <s>ten</s> nine.<img src="http://x.example/a.png" alt="A chart"></p>'
     text, notes = taken(tmp_path, "a.html", markup)
     assert text == "It costs nine.\n"
@@ -474,9 +476,12 @@ def test_what_can_not_be_taken_is_refused_with_what_to_do(
 
 
 def test_entities_however_late_they_are_defined_are_refused(tmp_path: Path) -> None:
-    laughs = '<!DOCTYPE w [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
-    for comment in ("", f"<!--{'x' * 5_000}-->"):
-        body = f"<w:document {_W}><w:body>{paragraph('<w:r><w:t>&b;</w:t></w:r>')}</w:body></w:document>"
+    entities = '<!DOCTYPE w [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
+    elsewhere = '<!DOCTYPE w SYSTEM "http://dtd.example/w.dtd">'
+    late = f"<!--{'x' * 5_000}-->"
+    for comment, laughs in (("", entities), (late, entities), (late, elsewhere)):
+        words = run("ha") if laughs == elsewhere else "<w:r><w:t>&b;</w:t></w:r>"
+        body = f"<w:document {_W}><w:body>{paragraph(words)}</w:body></w:document>"
         raw = docx(more={"word/document.xml": f'<?xml version="1.0"?>{comment}{laughs}{body}'})
         assert "defines entities" in refusal(tmp_path, "a.docx", raw)
 
