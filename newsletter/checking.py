@@ -31,6 +31,7 @@ from newsletter.findings import Finding
 from newsletter.issues import Issue, issue_ids
 
 WEEK = timedelta(days=7)
+_LATER = ("BR112", "BR301")  #: errors of an issue that a brief in the inbox may still have
 _PATIENCE = 20.0  # seconds for the spam filter
 
 
@@ -74,10 +75,10 @@ class Checking:
 
     def brief(self, parsed: ParsedBrief, today: date) -> ParsedBrief:
         """A brief that is in no issue, with everything that is wrong with it. When it will be sent nobody
-        knows yet, so a date that has passed is only a warning here."""
+        knows yet, and a draft may say TK, so what `_LATER` lists is only a warning here."""
         found = self.linter.brief(BriefSubject(parsed, self.settings, today))
         mild = [
-            replace(one, severity="warning") if one.code == "BR301" and one.blocks else one
+            replace(one, severity="warning") if one.code in _LATER and one.blocks else one
             for one in found
         ]
         return replace(parsed, findings=tuple(mild))

@@ -145,6 +145,9 @@ class BriefSettings(_Table):
     """What editors may write; see docs/briefs.md."""
 
     labels: dict[str, list[str]] = Field(default_factory=dict)
+    more_labels: dict[str, list[str]] = Field(
+        default_factory=dict, description="labels of a part, besides those it has"
+    )
     not_audiences: list[str] = Field(default=["Deadline", "Note", "Tip", "Update"])
     everyone: list[str] = Field(
         default=[
@@ -153,7 +156,7 @@ class BriefSettings(_Table):
         ]
     )  # fmt: skip
 
-    @field_validator("labels")
+    @field_validator("labels", "more_labels")
     @classmethod
     def _roles(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
         roles = ("headline", "take", "why", "action", "body", "fact", "note")

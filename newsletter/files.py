@@ -1,15 +1,19 @@
-"""Writing files so that nothing is ever half there."""
+"""Writing files so that nothing is ever half there, and looking at zips before anybody unpacks them."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from newsletter.errors import RefusedError
+from newsletter.errors import InputError, RefusedError
+
+_MOST_PARTS = 10_000
+_MOST_SQUEEZED = 200  # how many times its size a large part may unpack to
+_SMALL = 1 << 20  # bytes; what unpacks to less may be squeezed as it likes
 
 
 @contextmanager
@@ -74,3 +78,49 @@ def replace_file(path: Path, content: str | bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def refuse_zip_bomb(
+    file: IO[bytes], name: str, *, kind: str, most: Callable[[str], int], in_all: int, remedy: str
+) -> None:
+    """Look at a document that is a zip before its reader unpacks it, since a zip can be small and unpack
+    to whatever its maker liked.
+
+    `kind` is what the document calls itself ("workbook"), `most` gives the bytes that a part of a name may
+    unpack to, `in_all` those of all parts, and `remedy` ends the refusal ("Save it as CSV"). Raises
+    InputError: no zip, too many parts, too large, squeezed beyond measure, defining entities.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+            if len(parts) > _MOST_PARTS:
+                raise InputError(f"has {len(parts):,} parts, as no {kind} has", file=name)
+            heads = [archive.open(part).read(1_000) for part in parts]
+    except (
+        zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError, EOFError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"is no {kind}: its zip can't be read ({error}); was it cut off on its way?", file=name
+        ) from None
+    if any(b"<!DOCTYPE" in head.replace(b"\0", b"") for head in heads):
+        raise InputError(
+            f"is a {kind} that defines entities, as no office program makes them; it was not opened",
+            file=name,
+        )
+    for part in parts:
+        squeezed = part.file_size / max(1, part.compress_size)
+        if part.file_size > most(part.filename) or (
+            part.file_size > _SMALL and squeezed > _MOST_SQUEEZED
+        ):
+            raise InputError(
+                f"unpacks to {part.file_size:,} bytes ({part.filename}), {squeezed:,.0f} times its "
+                f"size; it was not opened. {remedy}",
+                file=name,
+            )
+    if sum(part.file_size for part in parts) > in_all:
+        raise InputError(
+            f"unpacks to more than {in_all >> 20:,} MB; it was not opened. {remedy}", file=name
+        )

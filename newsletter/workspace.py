@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -47,10 +47,10 @@ from newsletter.audience import (
 from newsletter.briefs import (
     Audiences,
     ParsedBrief,
+    TakenBrief,
     Vocabulary,
     format_brief,
-    read_brief,
-    read_text,
+    take_brief,
 )
 from newsletter.checking import Checking, Shown
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
@@ -221,6 +221,7 @@ class Workspace:
         briefs = self.settings.briefs
         return Vocabulary(
             briefs.labels,
+            more_labels=briefs.more_labels,
             not_audiences=briefs.not_audiences,
             everyone=briefs.everyone,
             language=self.settings.publication.language,
@@ -330,12 +331,8 @@ class Workspace:
     # -- briefs ----------------------------------------------------------------------------------
 
     def brief(self, path: Path) -> ParsedBrief:
-        """Read, parse and check a brief file. Raises InputError for what is no text."""
-        shown = os.path.relpath(path, Path.cwd()) if path.is_absolute() else str(path)
-        parsed = read_brief(
-            path, vocabulary=self.vocabulary, audiences=self.audiences, shown_as=shown
-        )
-        return self.checking.brief(parsed, self.today)
+        """Read, parse and check a brief file. Raises InputError for what is no brief."""
+        return self.take_brief(path).parsed
 
     def format_brief(self, path: Path) -> str:
         """The canonical text of a brief file. Raises RefusedError when the brief has errors: what
@@ -351,7 +348,13 @@ class Workspace:
 
         Raises RefusedError when anything that an editor wrote would be lost.
         """
-        parsed = self.brief(path)
+        taken = self.take_brief(path)
+        if taken.document:
+            raise RefusedError(
+                f"is a document, which stays as it is; take it in with: newsletter brief add {path}",
+                file=str(path),
+            )
+        parsed = taken.parsed
         text = self._canonical(parsed)
         for finding in parsed.findings:
             if finding.code == "BR402":
@@ -368,16 +371,32 @@ class Workspace:
             path.unlink()
         return target
 
-    def add_brief(self, path: Path) -> Path:
-        """Copy a brief into the inbox as it is; returns where it lies. Raises RefusedError when its
-        slug is taken or it has errors."""
-        if path.suffix.lower() not in ("", ".md", ".markdown", ".txt"):
-            raise InputError("is no brief; save it as .txt or .md", file=str(path))
-        text = read_text(path)
-        parsed = self.brief(path)
-        _refuse_errors(parsed)
-        suffix = ".md" if path.suffix.lower() in (".md", ".markdown") else ".txt"
-        return put_into_inbox(self.root, parsed.brief.slug, suffix, text)
+    def take_brief(self, path: Path, stdin: IO[bytes] | None = None) -> TakenBrief:
+        """Read and check a brief that may be text, DOCX or HTML, from `stdin` for the path `-`. Raises
+        InputError for what is none of them."""
+        taken = take_brief(
+            path,
+            vocabulary=self.vocabulary,
+            audiences=self.audiences,
+            shown_as=os.path.relpath(path, Path.cwd()) if path.is_absolute() else str(path),
+            stdin=stdin,
+        )
+        return replace(taken, parsed=self.checking.brief(taken.parsed, self.today))
+
+    def add_brief(self, brief: Path | TakenBrief) -> Path:
+        """Put a brief into the inbox: a text as it is, what came out of a document in the canonical
+        form. Returns where it lies. Raises RefusedError when its slug is taken or it has errors."""
+        taken = self.take_brief(brief) if isinstance(brief, Path) else brief
+        if not taken.document and taken.ending not in ("", ".md", ".markdown", ".txt"):
+            raise InputError(
+                "is no brief; save it as .docx, .html, .txt or .md", file=taken.parsed.file
+            )
+        _refuse_errors(taken.parsed)
+        text = taken.text
+        unknown = any(finding.code == "BR402" for finding in taken.parsed.findings)
+        if taken.document and not unknown:  # a key that we don't know would be lost
+            text = self._canonical(taken.parsed)
+        return put_into_inbox(self.root, taken.parsed.brief.slug, taken.suffix, text)
 
     def new_brief(self, headline: str) -> Path:
         """Write a form for a new brief into the inbox; returns its path."""

@@ -12,8 +12,6 @@ import json
 import os
 import re
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from typing import IO, Any, Literal, NamedTuple, Protocol
 
 from newsletter.audience.encodings import LONGEST_LINE, encoding_of
 from newsletter.errors import InputError
+from newsletter.files import refuse_zip_bomb
 from newsletter.text import tidy
 
 Format = Literal["csv", "tsv", "jsonl", "xlsx"]
@@ -35,12 +34,11 @@ _ENDINGS: dict[str, Format] = {
     ".csv": "csv", ".txt": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".xlsx": "xlsx",
 }  # fmt: skip
-# A workbook is a zip: what it may grow to, and how far one of its parts may have been squeezed.
+# A workbook is a zip: what it may grow to.
 _MOST_UNPACKED = 4 << 30
 _MOST_TEXTS = 128 << 20  # the shared strings, which are read as a whole
 _MOST_OF_OTHERS = 32 << 20  # styles and all the rest, which make objects ten times as large
 _LAST_ROW = 1_048_576  # of a workbook
-_MOST_SQUEEZED = 200
 # What a spreadsheet would take for a formula.
 _FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 
@@ -458,37 +456,14 @@ class _Workbook(Table):
 
 
 def _refuse_bomb(file: IO[bytes], name: str) -> None:
-    """A workbook is a zip, and a zip can be small and unpack to whatever its maker liked."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            parts = archive.infolist()
-            heads = [archive.open(part).read(1_000) for part in parts[:10_000]]
-    except (
-        zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError, EOFError,
-    ) as error:  # fmt: skip
-        raise InputError(f"is no workbook: its zip can't be read ({error})", file=name) from None
-    if len(parts) > 10_000:
-        raise InputError(f"has {len(parts):,} parts, as no workbook has", file=name)
-    if any(b"<!DOCTYPE" in head.replace(b"\0", b"") for head in heads):
-        raise InputError(
-            "is a workbook that defines entities, as no spreadsheet makes them; it was not opened",
-            file=name,
-        )
-    for part in parts:
-        squeezed = part.file_size / max(1, part.compress_size)
-        if part.filename.lower().endswith("sharedstrings.xml"):
-            most = _MOST_TEXTS
-        else:
-            sheet = part.filename.lower().startswith("xl/worksheets/")
-            most = _MOST_UNPACKED if sheet else _MOST_OF_OTHERS
-        if (part.file_size > _BLOCK and squeezed > _MOST_SQUEEZED) or part.file_size > most:
-            raise InputError(
-                f"unpacks to {part.file_size:,} bytes ({part.filename}), {squeezed:,.0f} times its "
-                "size; it was not opened. Save it as CSV",
-                file=name,
-            )
-    if sum(part.file_size for part in parts) > _MOST_UNPACKED:
-        raise InputError("unpacks to more than 4 GB; save it as CSV", file=name)
+    def most(part: str) -> int:
+        if part.lower().endswith("sharedstrings.xml"):
+            return _MOST_TEXTS
+        return _MOST_UNPACKED if part.lower().startswith("xl/worksheets/") else _MOST_OF_OTHERS
+
+    refuse_zip_bomb(
+        file, name, kind="workbook", most=most, in_all=_MOST_UNPACKED, remedy="Save it as CSV"
+    )
 
 
 # -- writing -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from newsletter.briefs.dates import (
     is_deadline,
     named_dates,
 )
-from newsletter.briefs.files import read_brief, read_text
+from newsletter.briefs.files import TakenBrief, read_brief, read_text, take_brief
 from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
 from newsletter.briefs.model import (
     EVERYBODY,
@@ -34,6 +34,7 @@ __all__ = [
     "ParsedBrief",
     "Section",
     "Source",
+    "TakenBrief",
     "Vocabulary",
     "action_id",
     "due_date",
@@ -47,4 +48,5 @@ __all__ = [
     "read_brief",
     "read_text",
     "sources_in",
+    "take_brief",
 ]

@@ -16,36 +16,28 @@ ROLES = ("headline", "take", "why", "action", "body", "fact", "note")
 
 DEFAULT_LABELS: Mapping[str, tuple[str, ...]] = {
     "headline": ("Headline", "Title"),
-    "take": ("Our Take", "Our view", "The take", "Bottom line", "The bottom line", "TL;DR"),
-    "why": ("Why it matters", "Why this matters", "Why you should care", "So what"),
+    "take": (
+        "Our Take", "Our view", "The take", "Bottom line", "The bottom line", "Our thought bubble",
+        "TL;DR",
+    ),
+    # what a story means in practice is that house's reason why it matters
+    "why": (
+        "Why it matters", "Why this matters", "Why you should care", "So what", "Practical impact",
+    ),
     "action": (
-        "Do this week",
-        "What to do this week",
-        "What to do",
-        "Suggested action",
-        "Action",
-        "Actions",
-        "Next step",
-        "Next steps",
+        "Do this week", "What to do this week", "What to do", "Suggested action", "Suggested actions",
+        "Action", "Actions", "Next step", "Next steps",
     ),
     "body": (
-        "What happened",
-        "What's new",
-        "Driving the news",
-        "Context",
-        "Background",
-        "The big picture",
-        "Practical impact",
-        "Details",
-        "The details",
-        "Between the lines",
-        "Yes, but",
-        "What's next",
-        "Go deeper",
+        "What happened", "What's new", "What's happening", "Driving the news", "State of play",
+        "Catch up quick", "Context", "Background", "Flashback", "The big picture", "Zoom in", "Zoom out",
+        "Details", "The details", "How it works", "Between the lines", "The intrigue", "Reality check",
+        "What they're saying", "What we're hearing", "The other side", "Yes, but", "What's next",
+        "What to watch", "What we're watching", "Go deeper",
     ),
     "fact": ("By the numbers", "The number", "Fact", "Facts", "Key figure"),
     "note": ("Note", "Editor's note", "Disclosure", "Correction", "Update"),
-}
+}  # fmt: skip
 DEFAULT_EVERYONE = (
     "Everyone", "Everybody", "All", "All readers", "All teams", "Everyone else", "Everybody else",
 )  # fmt: skip
@@ -75,29 +67,41 @@ class LabelHit:
 
 
 class Vocabulary:
-    """The labels of a publication. `labels[role][0]` is the one that the writer uses."""
+    """The labels of a publication. `labels[role][0]` is the one that the writer uses.
+
+    `labels` take the place of a role's defaults, `more_labels` stand behind what it has. A word that is
+    given for one role and is another's by default has the role that it was given.
+    """
 
     def __init__(
         self,
         labels: Mapping[str, Sequence[str]] | None = None,
         *,
+        more_labels: Mapping[str, Sequence[str]] | None = None,
         not_audiences: Iterable[str] = DEFAULT_NOT_AUDIENCES,
         everyone: Sequence[str] = DEFAULT_EVERYONE,
         language: str = "en",
     ) -> None:
         self.language = language  #: in which dates are written
-        merged = {role: tuple((labels or {}).get(role) or DEFAULT_LABELS[role]) for role in ROLES}
-        self.labels: Mapping[str, tuple[str, ...]] = merged
+        own, more = labels or {}, more_labels or {}
+        self.labels: Mapping[str, tuple[str, ...]] = {
+            role: (*(own.get(role) or DEFAULT_LABELS[role]), *more.get(role, ())) for role in ROLES
+        }
         self.everyone = tuple(everyone) or DEFAULT_EVERYONE
         self.not_audiences = frozenset(fold(word) for word in not_audiences)
         self._roles: dict[str, str] = {}
-        for role, names in merged.items():
-            for name in names:
-                self._roles.setdefault(fold(bare(name)).rstrip("?! "), role)
+        for given in (more, own, self.labels):
+            for role in ROLES:
+                for name in given.get(role, ()):
+                    self._roles.setdefault(fold(bare(name)).rstrip("?! "), role)
 
     def role_of(self, text: str) -> str | None:
         """The role when the whole text is a label, else None. "So what?" is "So what"."""
         return self._roles.get(fold(bare(text)).rstrip("?! "))
+
+    def is_remark(self, label: str) -> bool:
+        """Whether words before a colon may only say more of an action: "Deadline", "Note"."""
+        return fold(label) in self.not_audiences
 
     def match(self, line: str) -> LabelHit | None:
         """A label that fills the line, or opens it with a colon, a dash or a full sentence behind.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,18 +49,25 @@ def new(workspace: Workspace, headline: str) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @with_workspace
 def add(workspace: Workspace, files: tuple[Path, ...]) -> None:
-    """Check briefs and copy them into the inbox.
+    """Check briefs and put them into the inbox: .md, .txt, .docx, .html, or - for standard input.
 
-    Example: newsletter brief add ~/Downloads/quillon.txt
+    What comes out of a document is written as Markdown; what was left out of it is said.
+
+    Example: newsletter brief add ~/Downloads/quillon.docx
     """
     for path in files:
-        parsed = workspace.brief(path)
-        if not parsed.ok:
-            print_findings(parsed.findings)
+        taken = workspace.take_brief(path, sys.stdin.buffer)
+        for note in taken.notes:
+            err.print(f"{path}: {note}", markup=False)
+        if not taken.parsed.ok:
+            print_findings(taken.parsed.findings)
             err.print(f"{path} is not added: mend the errors first", markup=False)
             raise click.exceptions.Exit(1)
-        target = workspace.add_brief(path)
-        print_findings(workspace.brief(target).findings)
+        target = workspace.add_brief(taken)
+        found = workspace.brief(target).findings
+        codes = {finding.code for finding in found}
+        lost = [one for one in taken.parsed.findings if taken.document and one.code not in codes]
+        print_findings([*lost, *found])
         out.print(f"added {target.relative_to(workspace.root)}", markup=False)
 
 

@@ -47,11 +47,17 @@ def zone(dkim: str, **other: Any) -> dict[str, Any]:
     }
 
 
-def told(answers: Zone | None, *, bounces: str = "", spam: Any = None, **settings: Any) -> list[Finding]:
+def told(
+    answers: Zone | None, *, bounces: str = "", spam: Any = None, **settings: Any
+) -> list[Finding]:
     """Findings about the sending by SMTP, with what a name server on loopback answers."""
     sender = {"email": "desk@letters.example", **({"bounces": bounces} if bounces else {})}
     chosen = Settings(
-        publication={"name": "P", "base_url": "https://p.letters.example", "postal_address": "1 Road"},
+        publication={
+            "name": "P",
+            "base_url": "https://p.letters.example",
+            "postal_address": "1 Road",
+        },
         sender=sender,
         transports={"smtp": {"relay_signs": True}},
         **settings,
@@ -119,7 +125,11 @@ def test_bounces_elsewhere_and_no_signature_of_ours_fail_dmarc(strong: str) -> N
             "letters.example", bounces="mailer.test", resolver=server.resolver(), timeout=0.3
         )
     chosen = Settings(
-        publication={"name": "P", "base_url": "https://p.letters.example", "postal_address": "1 Road"},
+        publication={
+            "name": "P",
+            "base_url": "https://p.letters.example",
+            "postal_address": "1 Road",
+        },
         sender={"email": "desk@letters.example", "bounces": "b@mailer.test"},
     )
     subject = SendingSubject(chosen, "smtp", "newsletter.toml", "[sender]\n", report)
@@ -148,7 +158,9 @@ def test_a_dead_link_is_told_where_the_editor_wrote_it(workspace_dir: Path) -> N
             gone, there = server.url("/gone"), server.url("/ok")
             text = brief.read_text("utf-8")
             brief.write_text(
-                text.replace("Every account", f"[Gone]({gone}) and [there]({there}). Every account", 1),
+                text.replace(
+                    "Every account", f"[Gone]({gone}) and [there]({there}). Every account", 1
+                ),
                 "utf-8",
             )
             issue = workspace.issue("2026-W48")

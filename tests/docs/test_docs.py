@@ -225,7 +225,7 @@ def known_tables(reference: ModuleType) -> dict[str, set[str]]:
     known = {
         table.replace("<name>", "<>"): set(keys) for table, _, keys in reference.tables(Settings)
     }
-    known["briefs.labels"] = set(DEFAULT_LABELS)
+    known["briefs.labels"] = known["briefs.more_labels"] = set(DEFAULT_LABELS)
     for name, field in Manifest.model_fields.items():
         if hasattr(field.annotation, "model_fields"):
             known[name] = set(field.annotation.model_fields)  # type: ignore[union-attr]
