@@ -762,11 +762,8 @@ def _hits_of(said: Sequence[Declaration]) -> Iterator[_Hit]:
         value = one.value.lower()
         text = f"{one.name}: {one.value[:60]}{' !important' if one.important else ''}"
         for feature, mark in _features_of(one.name, value, important=one.important):
-            fallback = bool(mark) and any(
-                _family(before.name) == _family(one.name)
-                and not any(
-                    feature is other for other, _ in _features_of(before.name, before.value.lower())
-                )
+            fallback = any(
+                _family(before.name) == _family(one.name) and not (mark and _uses(feature, before))
                 for before in said[:position]
             )
             yield _Hit(feature, one.name, value, text, block, fallback)
@@ -872,9 +869,8 @@ def _look_at_rule(
     """What stands in a style sheet alone; what stands in style attributes too was looked at there."""
     pseudos = _pseudos(selector)
     generated = any(one.startswith("::") for one in pseudos)
-    exact = bool(
-        pseudos
-    )  # premailer writes few of these into attributes; it may be another's value
+    # premailer writes few of these into attributes: the property that stands there is another's.
+    exact = bool(pseudos)
     for element in _matching(document, selector):
         if generated or not all(_stands_in(element, one, exact) for one in rule.declarations):
             break
