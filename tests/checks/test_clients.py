@@ -16,8 +16,10 @@ from newsletter.checks.clients import HARMLESS, Unsupported, client_names, unsup
 from newsletter.editions.render import inlined
 from tests.checks.mails import mail, parsed, sample_mails
 from tests.checks.test_styles import STYLES
+from tests.conftest import ROOT
 
 FACTS = Path(clients.__file__).with_name("clients.json")
+SCRIPT = ROOT / "docs" / "clients.py"
 OUTLOOK = "outlook-windows"
 
 
@@ -67,7 +69,7 @@ def test_every_use_in_a_sample_mail_is_spared_for_a_reason() -> None:
         ("css-variables", '<p style="--x:#fff">x</p>', {OUTLOOK}),
         ("css-unit-calc", '<p style="width:calc(100% - 8px)">x</p>', {OUTLOOK}),
         ("css-unit-rem", '<p style="font-size:1.2rem">x</p>', {OUTLOOK}),
-        ("css-unit-rem", '<p style="font-size:2rem;font-size:1rem">x</p>', {OUTLOOK}),
+        ("css-unit-rem", '<p style="font-size:2rem;font-size:16px">x</p>', {OUTLOOK}),
         ("css-unit-vw", '<p style="width:50vw">x</p>', {OUTLOOK}),
         ("css-rgba", '<p style="color:rgba(0,0,0,.5)">x</p>', {OUTLOOK}),
         ("css-rgb", '<p style="color:rgb(0 0 0 / 50%)">x</p>', {OUTLOOK, "gmail-web"}),
@@ -224,6 +226,9 @@ def test_names_of_clients_are_joined() -> None:
 def test_the_facts_say_whose_they_are_and_are_small() -> None:
     facts = json.loads(FACTS.read_text("utf-8"))
     assert FACTS.stat().st_size < 150_000
+    assert re.findall(r'PACKAGE = "(.+)"', SCRIPT.read_text("utf-8")) == [
+        facts["source"].rpartition(" ")[2]
+    ]
     assert "Copyright (c) 2019 HTeuMeuLeu" in facts["copyright"]
     assert "Permission is hereby granted" in facts["licence"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", clients.tested())
@@ -258,6 +263,7 @@ def test_a_mail_is_looked_at_in_milliseconds() -> None:
 
 
 def _seconds(document: lxml.etree._ElementTree) -> float:
-    begun = time.perf_counter()
+    """Of this thread's own work: the machine may be busy with other tests."""
+    begun = time.thread_time()
     unsupported(document)
-    return time.perf_counter() - begun
+    return time.thread_time() - begun

@@ -297,6 +297,7 @@ def test_a_mail_is_looked_at_in_milliseconds() -> None:
 
 
 def _seconds(document: lxml.etree._ElementTree) -> float:
-    begun = time.perf_counter()
+    """Of this thread's own work: the machine may be busy with other tests."""
+    begun = time.thread_time()
     contrasts(document, "dark")
-    return time.perf_counter() - begun
+    return time.thread_time() - begun

@@ -323,6 +323,9 @@ def test_forbidden_in_the_head(head: str, wanted: list[str]) -> None:
         ("<p>None of them</p>", []),
         ("<p>Lorem  Ipsum dolor</p>", ["placeholder"]),
         ("<!-- {{ x }} -->", ["template"]),
+        ("<style>@media print{#a{color:red}}</style>", []),
+        ("<style>p { color: {{ theme.text }} }</style>", ["template"]),
+        ("<!--[if mso]><style>@media print{p{color:red}}</style><![endif]-->", []),
     ],
 )
 def test_unfilled(body: str, wanted: list[str]) -> None:
