@@ -60,7 +60,7 @@ class Use(NamedTuple):
     tag: str
     element: lxml.etree._Element | None
     block: Mapping[str, str]  #: all declarations beside it: name → value
-    fallback: bool  #: the same property stands before it, with a value that does without
+    fallback: bool  #: the same property stands before it in the same place
     inline: bool  #: in a style attribute
 
 
@@ -758,49 +758,33 @@ def _hits(style: str) -> tuple[_Hit, ...]:
 def _hits_of(said: Sequence[Declaration]) -> Iterator[_Hit]:
     """Every use of a feature in a block of declarations that some client loses."""
     block = {one.name: one.value.lower() for one in said}
-    for position, one in enumerate(said):
+    before: set[str] = set()
+    for one in said:
         value = one.value.lower()
         text = f"{one.name}: {one.value[:60]}{' !important' if one.important else ''}"
-        for feature, mark in _features_of(one.name, value, important=one.important):
-            fallback = bool(mark) and any(
-                _family(before.name) == _family(one.name)
-                and not any(
-                    feature is other for other, _ in _features_of(before.name, before.value.lower())
-                )
-                for before in said[:position]
-            )
+        fallback = _family(one.name) in before
+        before.add(_family(one.name))
+        for feature in _features_of(one.name, value, important=one.important):
             yield _Hit(feature, one.name, value, text, block, fallback)
-
-
-def _uses(feature: _Feature, one: Declaration) -> bool:
-    return any(feature is other for other, _ in _features_of(one.name, one.value.lower()))
 
 
 def _family(name: str) -> str:
     return "background" if name in ("background-color", "background-image") else name
 
 
-def _features_of(
-    name: str, value: str, *, important: bool = False
-) -> Iterator[tuple[_Feature, str]]:
-    """(feature, what in the value is it, or nothing when the property itself is)."""
+def _features_of(name: str, value: str, *, important: bool) -> Iterator[_Feature]:
     facts = _facts()
-    for feature in facts.of("property", "--" if name.startswith("--") else name):
-        yield feature, ""
-    for feature in facts.of("declaration", f"{name}:{value.removeprefix('inline-')}"):
-        yield feature, ""
+    yield from facts.of("property", "--" if name.startswith("--") else name)
+    yield from facts.of("declaration", f"{name}:{value.removeprefix('inline-')}")
     if important:
-        for feature in facts.of("word", "!important"):
-            yield feature, ""
+        yield from facts.of("word", "!important")
     bare = _STRING.sub(" ", _URL.sub(" ", value))
     for kind, pattern in (("function", _FUNCTION), ("unit", _UNIT), ("word", _WORD)):
         for mark in dict.fromkeys(pattern.findall(bare)):
-            for feature in facts.of(kind, mark):
-                yield feature, mark
+            yield from facts.of(kind, mark)
     for _, address in _URL.findall(value):
         for mark in _image_kinds(address):
-            for feature in facts.of("image", mark):
-                yield feature, ""
+            yield from facts.of("image", mark)
 
 
 # ---- Style sheets --------------------------------------------------------------------------------
@@ -872,9 +856,8 @@ def _look_at_rule(
     """What stands in a style sheet alone; what stands in style attributes too was looked at there."""
     pseudos = _pseudos(selector)
     generated = any(one.startswith("::") for one in pseudos)
-    exact = bool(
-        pseudos
-    )  # premailer writes few of these into attributes; it may be another's value
+    # premailer writes few of these into attributes: the property that stands there is another's.
+    exact = bool(pseudos)
     for element in _matching(document, selector):
         if generated or not all(_stands_in(element, one, exact) for one in rule.declarations):
             break

@@ -477,7 +477,14 @@ def _running(said: Collection[Declaration]) -> Iterator[str]:
 
 # ---- Unfilled ------------------------------------------------------------------------------------
 
-_TEMPLATE = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+_How = Literal["words", "attribute", "css"]
+#: Marks of Jinja. Braces that close, and those before an id, stand together in good CSS, too.
+_MARKS = {
+    "words": re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}"),
+    "attribute": re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}"),
+    "css": re.compile(r"\{\{|\{%"),
+}
+_FILLING = re.compile(r"\blorem\s+ipsum\b", re.IGNORECASE)
 _MARKER = re.compile(r"@@(?:([a-z0-9]+)\.([a-z_]+)\.([a-z]+)@@)?")
 _NOTHING = frozenset({"None", "undefined", "null", "NaN", "[object Object]", "Undefined"})
 #: Attributes where None is somebody's mistake; elsewhere it is a value.
@@ -495,22 +502,26 @@ def unfilled(
     """
     found: list[Flaw] = []
 
-    def look(text: str | None, node: lxml.etree._Element, *, whole: bool, coded: bool) -> None:
-        if text:
-            line = line_of(node)
-            for kind, detail in _open_in(text, nonce, slots, "html", coded=coded, whole=whole):
-                found.append(Flaw(kind, _around(text, detail), detail, line))
+    def look(text: str | None, node: lxml.etree._Element, how: _How, *, whole: bool = True) -> None:
+        if not text:
+            return
+        if whole and len(text) < 60 and text.strip() in _NOTHING:
+            found.append(Flaw("nothing", opening(node), text.strip(), line_of(node)))
+        if "{" in text or "}" in text or "@@" in text or "orem" in text or "OREM" in text:
+            marks = None if how == "words" and _is_code(node) else _MARKS[how]
+            for kind, detail in _open_in(text, nonce, slots, "html", marks):
+                found.append(Flaw(kind, _around(text, detail), detail, line_of(node)))
 
     for node in document.iter():
         parent = node.getparent()
         if isinstance(node, lxml.etree._Comment):
-            look(node.text, node, whole=False, coded=False)
+            look(node.text, node, "css", whole=False)
         elif isinstance(node.tag, str):
-            look(node.text, node, whole=True, coded=_is_code(node))
+            look(node.text, node, "css" if node.tag == "style" else "words")
             for name, value in node.attrib.items():
-                look(str(value), node, whole=name in _SPOKEN, coded=False)
+                look(str(value), node, "attribute", whole=name in _SPOKEN)
         if parent is not None:
-            look(node.tail, node, whole=True, coded=_is_code(parent))
+            look(node.tail, parent, "words")
     return found
 
 
@@ -521,30 +532,31 @@ def _is_code(element: lxml.etree._Element) -> bool:
 def unfilled_text(text: str, nonce: str, slots: Collection[str] | None = None) -> list[Flaw]:
     """The same of the text part; lines are its own. Marks of Jinja are not asked there, since code
     in a text looks like any other word."""
-    return [
-        Flaw(kind, _around(line, detail), detail, number)
-        for number, line in enumerate(text.splitlines(), 1)
-        for kind, detail in _open_in(line, nonce, slots, "text", coded=True, whole=True)
-    ]
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        flaws = [*_open_in(line, nonce, slots, "text", None)]
+        if line.strip() in _NOTHING:
+            flaws.append(("nothing", line.strip()))
+        found += [Flaw(kind, _around(line, detail), detail, number) for kind, detail in flaws]
+    return found
 
 
 def _open_in(
-    text: str, nonce: str, slots: Collection[str] | None, context: str, *, coded: bool, whole: bool
+    text: str,
+    nonce: str,
+    slots: Collection[str] | None,
+    context: str,
+    marks: re.Pattern[str] | None,
 ) -> Iterator[tuple[Kind, str]]:
-    if "{" in text or "}" in text:
-        mark = None if coded else _TEMPLATE.search(text)
-        if mark:
-            yield "template", mark[0]
-    if "@@" in text:
-        for mark in _MARKER.finditer(text):
-            known = mark[1] == nonce and mark[3] == context and (slots is None or mark[2] in slots)
-            if not known:
-                yield "marker", mark[0]
-                break
-    if whole and text.strip() in _NOTHING:
-        yield "nothing", text.strip()
-    if "orem" in text and re.search(r"(?i)\blorem\s+ipsum\b", text):
-        yield "placeholder", "lorem ipsum"
+    if marks and (mark := marks.search(text)):
+        yield "template", mark[0]
+    for mark in _MARKER.finditer(text):
+        known = mark[1] == nonce and mark[3] == context and (slots is None or mark[2] in slots)
+        if not known:
+            yield "marker", mark[0]
+            break
+    if filling := _FILLING.search(text):
+        yield "placeholder", filling[0]
 
 
 def _around(text: str, part: str) -> str:

@@ -16,8 +16,10 @@ from newsletter.checks.clients import HARMLESS, Unsupported, client_names, unsup
 from newsletter.editions.render import inlined
 from tests.checks.mails import mail, parsed, sample_mails
 from tests.checks.test_styles import STYLES
+from tests.conftest import ROOT
 
 FACTS = Path(clients.__file__).with_name("clients.json")
+SCRIPT = ROOT / "docs" / "clients.py"
 OUTLOOK = "outlook-windows"
 
 
@@ -67,6 +69,7 @@ def test_every_use_in_a_sample_mail_is_spared_for_a_reason() -> None:
         ("css-variables", '<p style="--x:#fff">x</p>', {OUTLOOK}),
         ("css-unit-calc", '<p style="width:calc(100% - 8px)">x</p>', {OUTLOOK}),
         ("css-unit-rem", '<p style="font-size:1.2rem">x</p>', {OUTLOOK}),
+        ("css-unit-rem", '<p style="font-size:2rem;font-size:16px">x</p>', {OUTLOOK}),
         ("css-unit-vw", '<p style="width:50vw">x</p>', {OUTLOOK}),
         ("css-rgba", '<p style="color:rgba(0,0,0,.5)">x</p>', {OUTLOOK}),
         ("css-rgb", '<p style="color:rgb(0 0 0 / 50%)">x</p>', {OUTLOOK, "gmail-web"}),
@@ -141,6 +144,7 @@ def test_what_only_a_style_sheet_says_is_reported(feature: str, head: str, body:
         ("p { margin-top: 3px }", '<p style="margin:3px 0 0">x</p>'),
         ("", '<td style="border-radius:4px;box-shadow:0 0 4px #000">x</td>'),
         ("", '<p style="color:#777;color:rgba(0,0,0,.5)">x</p>'),
+        ("", '<td style="background:#eee;background:linear-gradient(red,tan)">x</td>'),
         ("", '<td bgcolor="#eee" style="background:#eee;background:linear-gradient(red,tan)">x</td>'),
         ("", '<td style="width:300px;width:calc(100% - 8px)">x</td>'),
         ("", '<img alt="" width="300" style="max-width:100%;width:300px;height:auto" src="a.png">'),
@@ -152,6 +156,7 @@ def test_what_only_a_style_sheet_says_is_reported(feature: str, head: str, body:
         ("", '<div style="display:none;max-height:0;max-width:0;opacity:0;overflow:hidden">x</div>'),
         ("", '<p style="position:static;float:none;transform:none;clip-path:none">x</p>'),
         ("p { cursor: pointer; user-select: none }", "<p>x</p>"),
+        ("", "<p style='font-family:\"calc(10vw) var(--x)\", serif'>x</p>"),
         ("", '<section lang="de"><h2>x</h2><abbr title="y">z</abbr></section>'),
         ("", '<img alt="" src="a.png" srcset="a.webp 2x" loading="lazy">'),
         ("", '<picture><source srcset="a.webp"><img alt="" src="a.png"></picture>'),
@@ -187,6 +192,8 @@ def test_support_in_part_is_told_from_none_and_explained() -> None:
     sticky = found('<div style="position:sticky">x</div>')["css-position"]
     assert "outlook-com" not in {*sticky.clients, *sticky.partial}
     assert "apple-ios" in sticky.partial
+    absolute = found('<div style="position:absolute">x</div>')["css-position"]
+    assert not {"apple-ios", "apple-macos"} & {*absolute.clients, *absolute.partial}
 
 
 def test_uses_are_counted_and_the_first_one_named() -> None:
@@ -219,6 +226,9 @@ def test_names_of_clients_are_joined() -> None:
 def test_the_facts_say_whose_they_are_and_are_small() -> None:
     facts = json.loads(FACTS.read_text("utf-8"))
     assert FACTS.stat().st_size < 150_000
+    assert re.findall(r'PACKAGE = "(.+)"', SCRIPT.read_text("utf-8")) == [
+        facts["source"].rpartition(" ")[2]
+    ]
     assert "Copyright (c) 2019 HTeuMeuLeu" in facts["copyright"]
     assert "Permission is hereby granted" in facts["licence"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", clients.tested())
@@ -253,6 +263,7 @@ def test_a_mail_is_looked_at_in_milliseconds() -> None:
 
 
 def _seconds(document: lxml.etree._ElementTree) -> float:
-    begun = time.perf_counter()
+    """Of this thread's own work: the machine may be busy with other tests."""
+    begun = time.thread_time()
     unsupported(document)
-    return time.perf_counter() - begun
+    return time.thread_time() - begun

@@ -171,8 +171,9 @@ def test_loopback_is_let_through_when_asked(host: str) -> None:
     assert markup.images(mail(body), loopback=True) == []
     assert markup.links(mail(body), loopback=True) == []
     assert kinds(markup.links(mail(body))) == ["link-insecure"]
-    other = body.replace(host, "127.0.0.1.x.example")
-    assert kinds(markup.images(mail(other), loopback=True)) == ["image-insecure"]
+    for other in ("127.0.0.1.x.example", "10.0.0.1", "localhost.x.example"):
+        elsewhere = mail(body.replace(host, other))
+        assert kinds(markup.images(elsewhere, loopback=True)) == ["image-insecure"]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +323,9 @@ def test_forbidden_in_the_head(head: str, wanted: list[str]) -> None:
         ("<p>None of them</p>", []),
         ("<p>Lorem  Ipsum dolor</p>", ["placeholder"]),
         ("<!-- {{ x }} -->", ["template"]),
+        ("<style>@media print{#a{color:red}}</style>", []),
+        ("<style>p { color: {{ theme.text }} }</style>", ["template"]),
+        ("<!--[if mso]><style>@media print{p{color:red}}</style><![endif]-->", []),
     ],
 )
 def test_unfilled(body: str, wanted: list[str]) -> None:
@@ -361,7 +365,17 @@ def test_what_the_text_part_does_not_say_is_found() -> None:
 
 
 def test_words_in_another_order_are_not_the_same_words() -> None:
-    assert markup.missing_from_text(mail("<p>Not for everybody</p>"), "everybody, not for")
+    document = mail("<p>Not for everybody</p>")
+    assert markup.missing_from_text(document, "everybody, not for")
+    assert markup.missing_from_text(document, "Knot for everybody")
+    assert markup.missing_from_text(document, "It is\nNOT for “everybody”!") == []
+
+
+def test_a_bare_address_may_stand_elsewhere_in_the_text() -> None:
+    document = mail("<p>The terms: https://y.example/z are new</p>")
+    assert markup.missing_from_text(document, "The terms: y.example are new") == []
+    assert markup.missing_from_text(document, "The terms:\nhttps://y.example/z\nare new") == []
+    assert markup.missing_from_text(document, "The terms are old") != []
 
 
 @given(st.lists(WORDS, min_size=1, max_size=6), st.randoms(use_true_random=False))

@@ -103,6 +103,7 @@ def test_what_is_written_is_what_is_read(said: dict[str, str]) -> None:
 
 def test_a_list_is_cut_outside_brackets_and_quotes() -> None:
     assert split("a:is(b, c), [d='e,f'] , g", ",") == ["a:is(b, c)", "[d='e,f']", "g"]
+    assert split('"a, b", c', ",") == ['"a, b"', "c"]
 
 
 def test_the_sheets_of_the_sample_are_read_whole() -> None:
