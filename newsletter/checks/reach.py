@@ -14,26 +14,23 @@ import contextlib
 import errno
 import ipaddress
 import json
-import socket
-import ssl
 import threading
 import time
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-from urllib.robotparser import RobotFileParser
 
 from newsletter.files import new_private_file
 
-# Importing httpx2 takes 70 ms: whoever asks pays, not every start.
+# Importing httpx2 and what Python has for the network takes 150 ms: whoever asks pays, not every start.
 if TYPE_CHECKING:
+    import ssl
+    from urllib.robotparser import RobotFileParser
+
     import httpcore2
     import httpx2
 
@@ -102,6 +99,8 @@ def reachable(
     wanted = [url for url in asked if url not in known]
     found = dict(known)
     if wanted:
+        from concurrent.futures import ThreadPoolExecutor
+
         run = _Run(
             now=now,
             timeout=timeout,
@@ -423,6 +422,8 @@ class _Run:
 
 
 def _rules(text: str) -> RobotFileParser:
+    from urllib.robotparser import RobotFileParser
+
     rules = RobotFileParser()
     rules.parse(text.splitlines())
     return rules
@@ -459,6 +460,8 @@ def _pause(value: str, now: datetime) -> timedelta | None:
     """A Retry-After (RFC 9110 §10.2.3): seconds, or a date."""
     if value.isascii() and value.isdigit():
         return timedelta(seconds=min(int(value[:9]), 86_400))
+    from email.utils import parsedate_to_datetime
+
     try:
         at = parsedate_to_datetime(value)
     except ValueError:
@@ -476,6 +479,8 @@ _CERTIFICATES = {
 
 
 def _no_connection(error: Exception, host: str) -> _Verdict:
+    import ssl
+
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
@@ -535,6 +540,9 @@ def _public(address: str) -> bool:
 
 def _addresses(host: str, port: int, allow_private: bool) -> list[str]:
     """Where a name leads. Raises _Verdict."""
+    import socket
+    import urllib.request
+
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
