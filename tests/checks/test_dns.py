@@ -400,6 +400,20 @@ def test_without_a_network_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -
     assert report.not_looked_at[0] == "SPF of letters.example: no name server is set up"
 
 
+@pytest.mark.parametrize("root", ["NXDOMAIN", "SERVFAIL", "REFUSED", {"NS": []}, SILENT])
+def test_a_closed_network_denies_every_name_and_is_not_believed(root: Any) -> None:
+    report = _report({".": root, "inside.example": {"TXT": [_SPF]}}, selectors=["k1"])
+    assert report.spf.state == report.dmarc.state == report.mx.state == "unknown"
+    assert report.dkim[0].state == "unknown"
+    assert report.spf.reason == "the name server knows no names of the internet"
+    # One that has something to say of the domain is believed when it denies a name under it.
+    report = _report({".": root, _SENDER: {"TXT": [_SPF]}}, selectors=["k1"])
+    assert (report.spf.state, report.dmarc.state, report.dkim[0].state) == (
+        *("present", "absent"),
+        "absent",
+    )
+
+
 def test_where_bounces_arrive() -> None:
     zone = {
         "one.example": {"MX": ["20 b.example.", "10 A.example."]},
