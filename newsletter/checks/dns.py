@@ -267,6 +267,7 @@ class _Asked:
         self._until = time.monotonic() + _TOTAL * timeout
         self._heard = False
         self._silent = silent
+        self._knows: bool | None = None  #: whether it knows names of the internet at all
         self._known: dict[tuple[str, str], dns.resolver.Answer | Exception] = {}
 
     def resolve(
@@ -300,8 +301,14 @@ class _Asked:
             )
         try:
             answer = self._resolver.resolve(name, kind, lifetime=min(self.lifetime, left))
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer) as no:
+        except dns.resolver.NXDOMAIN as no:
             self._heard = True
+            if self._knows_names():
+                return no
+            self.unanswered[name, kind] = "the name server knows no names of the internet"
+            return dns.resolver.NoNameservers()  # type: ignore[no-untyped-call]
+        except dns.resolver.NoAnswer as no:
+            self._heard = self._knows = True
             return no
         except (dns.exception.Timeout, dns.resolver.NoNameservers, OSError) as error:
             why, heard = _why(error, self.lifetime)
@@ -313,8 +320,21 @@ class _Asked:
             return error
         except dns.exception.DNSException as error:  # a name that can't be one, inside a record
             return error
-        self._heard = True
+        self._heard = self._knows = True
         return answer
+
+    def _knows_names(self) -> bool:
+        """Whether «does not exist» may be believed. Name servers of closed networks say it of every name of
+        the outside, and of the root as well, which every other one knows."""
+        import dns.exception
+
+        if self._knows is None:
+            try:
+                self._resolver.resolve(".", "NS", lifetime=self.lifetime)
+                self._knows = True
+            except (dns.exception.DNSException, OSError):
+                self._knows = False
+        return self._knows
 
     def texts(self, name: str) -> _Texts:
         """The TXT records of a name, each in one piece."""

@@ -14,26 +14,23 @@ import contextlib
 import errno
 import ipaddress
 import json
-import socket
-import ssl
 import threading
 import time
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-from urllib.robotparser import RobotFileParser
 
 from newsletter.files import new_private_file
 
-# Importing httpx2 takes 70 ms: whoever asks pays, not every start.
+# Importing httpx2 and what Python has for the network takes 150 ms: whoever asks pays, not every start.
 if TYPE_CHECKING:
+    import ssl
+    from urllib.robotparser import RobotFileParser
+
     import httpcore2
     import httpx2
 
@@ -50,6 +47,7 @@ _AT_ONCE = 2  # requests to one host
 _MOST_DELAY = 5.0  # seconds that a robots.txt may ask for between two requests
 _KEPT: Mapping[str, timedelta] = {"ok": timedelta(days=1), "dead": timedelta(hours=1)}
 _MOST_KEPT = timedelta(days=1)  # however long a server asks to be left alone
+_ROOT_SERVER = "a.root-servers.net"  # a name that is there as long as names are
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What a HEAD is answered with is final only here; servers answer it wrongly in every other way.
 _SAME_FOR_HEAD = frozenset({401, 407, 410, 429, 503})
@@ -102,6 +100,8 @@ def reachable(
     wanted = [url for url in asked if url not in known]
     found = dict(known)
     if wanted:
+        from concurrent.futures import ThreadPoolExecutor
+
         run = _Run(
             now=now,
             timeout=timeout,
@@ -423,6 +423,8 @@ class _Run:
 
 
 def _rules(text: str) -> RobotFileParser:
+    from urllib.robotparser import RobotFileParser
+
     rules = RobotFileParser()
     rules.parse(text.splitlines())
     return rules
@@ -459,6 +461,8 @@ def _pause(value: str, now: datetime) -> timedelta | None:
     """A Retry-After (RFC 9110 §10.2.3): seconds, or a date."""
     if value.isascii() and value.isdigit():
         return timedelta(seconds=min(int(value[:9]), 86_400))
+    from email.utils import parsedate_to_datetime
+
     try:
         at = parsedate_to_datetime(value)
     except ValueError:
@@ -476,6 +480,8 @@ _CERTIFICATES = {
 
 
 def _no_connection(error: Exception, host: str) -> _Verdict:
+    import ssl
+
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
@@ -533,23 +539,6 @@ def _public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-def _addresses(host: str, port: int, allow_private: bool) -> list[str]:
-    """Where a name leads. Raises _Verdict."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        missing = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-        # Behind a proxy, names of the outside may be unknown inside.
-        if error.errno in missing and not urllib.request.getproxies():
-            raise _Verdict("dead", f"there is no host of the name {host}") from error
-        raise _Verdict("unclear", f"nobody could say where {host} is (DNS)") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = [one for one in addresses if allow_private or _public(one)]
-    if not allowed:
-        raise _Verdict("refused", f"{host} leads into a private network")
-    return allowed
-
-
 class _Stream:
     """A connection (httpcore2.NetworkStream) that ends when the request must be over."""
 
@@ -579,6 +568,8 @@ class _Network:
 
         self._allow_private = allow_private
         self._inner = httpcore2.SyncBackend()
+        self._lock = threading.Lock()
+        self._knows: bool | None = None  #: whether names of the internet are known here at all
 
     def connect_tcp(
         self,
@@ -591,7 +582,7 @@ class _Network:
         import httpcore2
 
         problem: Exception | None = None
-        for address in _addresses(host, port, self._allow_private):
+        for address in self._addresses(host, port):
             try:
                 return _Stream(
                     self._inner.connect_tcp(
@@ -601,6 +592,36 @@ class _Network:
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 problem = problem or error  # the first is what a browser would tell
         raise problem or httpcore2.ConnectTimeout
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Where a name leads. Raises _Verdict."""
+        import socket
+
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            missing = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+            if error.errno in missing and self._knows_names():
+                raise _Verdict("dead", f"there is no host of the name {host}") from error
+            raise _Verdict("unclear", f"nobody could say where {host} is (DNS)") from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        allowed = [one for one in addresses if self._allow_private or _public(one)]
+        if not allowed:
+            raise _Verdict("refused", f"{host} leads into a private network")
+        return allowed
+
+    def _knows_names(self) -> bool:
+        """Whether «no such host» may be believed: name servers of closed networks, and of those that go
+        out through a proxy, say it of every name of the outside."""
+        import socket
+
+        with self._lock:
+            if self._knows is None:
+                try:
+                    self._knows = bool(socket.getaddrinfo(_ROOT_SERVER, 53))
+                except socket.gaierror:
+                    self._knows = False
+            return self._knows
 
 
 def _transport(allow_private: bool) -> httpx2.BaseTransport:

@@ -32,12 +32,13 @@ def text(value: str) -> str:
 
 
 class NameServer:
-    """`asked` are the questions so far, as (name, type)."""
+    """`asked` are the questions so far, as (name, type). Knows the root unless the zone has another one."""
 
     def __init__(self, zone: Zone) -> None:
         self.asked: list[tuple[str, str]] = []
         self.tcp = 0  #: questions that came over TCP
-        self._zone = {name.lower(): records for name, records in zone.items()}
+        root: Zone = {".": {"NS": ["a.root-servers.net."]}}
+        self._zone = {name.lower(): records for name, records in {**root, **zone}.items()}
         self._servers, self.port = _bound(self)
         self._threads = [
             threading.Thread(target=server.serve_forever, args=(0.02,)) for server in self._servers
@@ -83,7 +84,8 @@ class NameServer:
                 return None
             if records := here.get(found):
                 quoted = [text(one) for one in records] if found == "TXT" else records
-                response.answer.append(dns.rrset.from_text(name + ".", 60, "IN", found, *quoted))
+                owner = name.rstrip(".") + "."
+                response.answer.append(dns.rrset.from_text(owner, 60, "IN", found, *quoted))
             if found == kind or not records or seen > 8:
                 break
             name, seen = records[0].rstrip(".").lower(), seen + 1

@@ -18,7 +18,7 @@ from newsletter.delivery.dkim import Signer
 from newsletter.errors import InputError
 from tests.checks.nameserver import SILENT, Zone, closed_port, serving
 
-_QUICK = 0.3  # seconds until a name server that keeps silent is given up
+_QUICK = 0.5  # seconds until a name server that keeps silent is given up
 _SENDER = "letters.example"
 _SPF = "v=spf1 ip4:192.0.2.1 -all"
 _DMARC = "v=DMARC1; p=reject; rua=mailto:dmarc@letters.example"
@@ -48,7 +48,8 @@ def _good(key: str, **more: Any) -> dict[str, Any]:
 
 def _report(zone: Zone, domain: str = _SENDER, **options: Any) -> DomainReport:
     with serving(zone) as server:
-        return look_up(domain, resolver=server.resolver(), timeout=_QUICK, **options)
+        timeout = _QUICK if SILENT in str(zone) else 10
+        return look_up(domain, resolver=server.resolver(), timeout=timeout, **options)
 
 
 def test_a_domain_with_everything(rsa_2048: str) -> None:
@@ -366,23 +367,20 @@ def test_one_silent_name_does_not_hide_the_others(rsa_2048: str) -> None:
 
 def test_silence_at_the_first_question_is_the_last_question() -> None:
     with serving({_SENDER: SILENT}) as server:
-        began = time.monotonic()
         selectors = [f"k{n}" for n in range(20)]
         report = look_up(_SENDER, selectors=selectors, resolver=server.resolver(), timeout=_QUICK)
-        took = time.monotonic() - began
         assert {name for name, _ in server.asked} == {_SENDER}
     assert len(report.not_looked_at) == 23
-    assert took < 10 * _QUICK
 
 
 def test_all_questions_together_take_a_bounded_time(rsa_2048: str) -> None:
-    names = [f"k{n}" for n in range(12)]
+    names = [f"k{n}" for n in range(40)]
     zone = _good(rsa_2048, **{f"{name}._domainkey.letters.example": SILENT for name in names})
     with serving(zone) as server:
         began = time.monotonic()
         report = look_up(_SENDER, selectors=names, resolver=server.resolver(), timeout=_QUICK)
         took = time.monotonic() - began
-    assert took < 8 * _QUICK
+    assert took < 15 * _QUICK, "and not 40 times"
     assert {key.state for key in report.dkim} == {"unknown"}
     assert report.dkim[-1].reason == "there was no time left to ask"
 
@@ -400,6 +398,20 @@ def test_without_a_network_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", unset)
     report = look_up(_SENDER)
     assert report.not_looked_at[0] == "SPF of letters.example: no name server is set up"
+
+
+@pytest.mark.parametrize("root", ["NXDOMAIN", "SERVFAIL", "REFUSED", {"NS": []}, SILENT])
+def test_a_closed_network_denies_every_name_and_is_not_believed(root: Any) -> None:
+    report = _report({".": root, "inside.example": {"TXT": [_SPF]}}, selectors=["k1"])
+    assert report.spf.state == report.dmarc.state == report.mx.state == "unknown"
+    assert report.dkim[0].state == "unknown"
+    assert report.spf.reason == "the name server knows no names of the internet"
+    # One that has something to say of the domain is believed when it denies a name under it.
+    report = _report({".": root, _SENDER: {"TXT": [_SPF]}}, selectors=["k1"])
+    assert (report.spf.state, report.dmarc.state, report.dkim[0].state) == (
+        *("present", "absent"),
+        "absent",
+    )
 
 
 def test_where_bounces_arrive() -> None:

@@ -57,27 +57,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         path = self.path.partition("?")[0]
-        with self.server.watched:
-            self.server.asked.append(Asked(self.command, self.path, dict(self.headers)))
-            self.server.under_way += 1
-            self.server.most = max(self.server.most, self.server.under_way)
-        try:
-            pages = self.server.pages
-            found = pages.get(f"{self.command} {path}") or pages.get(path) or page(404, b"")
-            if callable(found):
-                found(self)
-                return
-            status, headers, body = found
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-        finally:
-            with self.server.watched:
-                self.server.under_way -= 1
+        self.server.asked.append(Asked(self.command, self.path, dict(self.headers)))
+        pages = self.server.pages
+        found = pages.get(f"{self.command} {path}") or pages.get(path) or page(404, b"")
+        if callable(found):
+            found(self)
+            return
+        status, headers, body = found
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
         """Nothing on the screen."""
@@ -91,9 +84,6 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages = dict(pages)
         self.asked: list[Asked] = []
-        self.under_way = 0
-        self.most = 0  #: requests at the same time
-        self.watched = threading.Lock()
         self.stopping = threading.Event()
         self.scheme = "http"
 
