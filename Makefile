@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test crash lint types imports bench bench-audience bench-send pictures lock serve clean
+.PHONY: help demo test crash lint types imports bench bench-audience bench-send pictures clients lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench-send: .venv/dev ## sending beside Postfix's own load generator, DKIM, Send
 
 pictures: .venv/dev   ## the pictures of the README, made again
 	$(BIN)/python docs/pictures.py
+
+clients: .venv/runtime ## what mail programs support, fetched again from caniemail's data (needs npm)
+	$(BIN)/python docs/clients.py
 
 lock:                 ## pin every dependency again (needs uv); names no index
 	uv pip compile pyproject.toml --group build --extra postgresql --universal --generate-hashes \
