@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import lxml.etree
@@ -21,8 +22,6 @@ from newsletter.editions import plain
 from newsletter.findings import Finding, Severity
 from newsletter.issues import Issue
 
-Element = lxml.etree._Element
-_BLOCKS = {"p", "div", "td", "h1", "h2", "h3", "h4", "li", "br", "tr", "blockquote"}
 _TELLING = 4  # words; shorter texts ("Decide.") may stand anywhere
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+")
@@ -46,6 +45,7 @@ def normal(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
+@lru_cache(maxsize=8192)  # all editions of an issue are held against the same texts
 def _words(text: str) -> str:
     return normal(plain(re.sub(r"^(?:- |> )", "", text)))
 
@@ -127,20 +127,13 @@ def leaks(subject: EditionSubject) -> Iterator[tuple[str, str, str]]:
 
 
 def _visible(subject: EditionSubject) -> str:
-    """The words of the HTML part as they are read, without those of style sheets."""
+    """The words of the HTML part, those of comments too: what stands there has been delivered."""
     body = subject.document.getroot().find("body")
-    texts = "" if body is None else "".join(_texts(body))
-    return normal(_ADDRESS.sub(" ", texts))
-
-
-def _texts(element: Element) -> Iterator[str]:
-    if isinstance(element.tag, str) and element.tag not in ("style", "script"):
-        yield element.text or ""
-        for child in element:
-            yield from _texts(child)
-            yield child.tail or ""
-        if element.tag in _BLOCKS:
-            yield " "
+    if body is None:
+        return ""
+    texts = [lxml.etree.tostring(body, method="text", encoding="unicode")]
+    texts += [comment.text or "" for comment in body.iter(lxml.etree.Comment)]
+    return normal(_ADDRESS.sub(" ", " ".join(texts)))
 
 
 def _pieces(text: str) -> list[str]:

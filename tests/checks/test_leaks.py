@@ -189,6 +189,7 @@ def test_a_good_edition_has_no_leak(good: EditionSubject) -> None:
     ("words", "slug"),
     [
         (SECURITY.text, "story"),
+        (f"<!-- {SECURITY.text} -->", "story"),
         ("Change the keys\n of ALL the\u00a0old pipe\u00adlines", "story"),
         ("change the <b>keys</b> of all the old pipelines", "story"),
         ("What only product may know", "secret"),
