@@ -110,6 +110,7 @@ from newsletter.editions import (
     labels_view,
     one_click_allowed,
     publication_view,
+    render_all,
     what_multiplies,
 )
 from newsletter.editions import Envelope as MailHeaders
@@ -811,13 +812,11 @@ class Workspace:
                 f"What multiplies them: {what_multiplies(list(shared))}. "
                 "Join segments, or give fewer actions or texts of their own"
             )
+        jobs = [(signature, kinds[0].segments) for signature, kinds in shared.items()]
+        made = render_all(self.renderer, composer, jobs)
         return [
-            PlannedEdition(
-                self.renderer.edition(composer, kinds[0].segments, signature),
-                tuple(kinds),
-                signature.arm,
-            )
-            for signature, kinds in shared.items()
+            PlannedEdition(edition, tuple(kinds), signature.arm)
+            for edition, (signature, kinds) in zip(made, shared.items(), strict=True)
         ]
 
     def preview(

@@ -11,6 +11,7 @@ from newsletter.editions.compose import (
     what_multiplies,
 )
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
+from newsletter.editions.parallel import render_all
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.service import SERVICE_KINDS, ServiceKind, service_edition
 from newsletter.editions.slots import (
@@ -48,6 +49,7 @@ __all__ = [
     "one_click_allowed",
     "plain",
     "publication_view",
+    "render_all",
     "service_edition",
     "signature_dict",
     "skeleton",

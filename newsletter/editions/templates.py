@@ -59,6 +59,7 @@ class Templates:
     """All templates of a workspace, compiled on first use."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.folder = root / FOLDER
         self.environment = _Sandbox(
             loader=jinja2.FileSystemLoader(self.folder),
