@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,13 @@ def workspace_folder() -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="newsletter-bench-") as folder:
         yield init(Path(folder) / "publication")
+
+
+def ten_briefs(folder: Path) -> None:
+    """Make the issue one of ten briefs: four of the week before come along."""
+    briefs = folder / "issues" / ISSUE / "briefs"
+    for path in sorted((folder / "issues" / "2026-W47" / "briefs").iterdir())[:4]:
+        shutil.copy(path, briefs / path.name)
 
 
 def readers(folder: Path, most: int) -> list[Reader]:

@@ -102,15 +102,18 @@ class Checking:
         *,
         transport: str,
         today: date,
+        errors_only: bool = False,
     ) -> list[Finding]:
-        """Everything that is wrong with an issue, its briefs, its editions and their sending."""
+        """Everything that is wrong with an issue, its briefs, its editions and their sending; with
+        `errors_only` at least all that blocks: enough to plan, and quicker."""
         subject = self.subject(issue, groups, issue.day or today)
         found = self.linter.issue(subject)
         editions = list(shown)
         dead = self._dead(editions)
         for one in editions:
-            found += self.linter.edition(self._edition(one, subject, dead))
-        found += self.linter.sending(self._sending(transport, editions))
+            found += self.linter.edition(self._edition(one, subject, dead), errors_only=errors_only)
+        # the spam filter takes its time, and its points are no error
+        found += self.linter.sending(self._sending(transport, () if errors_only else editions))
         return waived(list(dict.fromkeys(found)), issue.source)
 
     def stale(self, issue: Issue, day: date) -> list[Finding]:

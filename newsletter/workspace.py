@@ -488,6 +488,7 @@ class Workspace:
         *,
         transport: str | None = None,
         online: bool = False,
+        errors_only: bool = False,
     ) -> list[Finding]:
         people = {group.reader: group.people for group in groups}
         shown = [
@@ -505,6 +506,7 @@ class Workspace:
             shown,
             transport=transport or self.settings.transports.default,
             today=self.today,
+            errors_only=errors_only,
         )
 
     def _not_empty(self, issue: Issue, kinds: Sequence[ReaderKind]) -> list[ReaderKind]:
@@ -954,7 +956,7 @@ class Workspace:
         saying = self._not_empty(loaded, kinds)
         empty = [one for one in kinds if one not in saying]
         planned = self.editions(loaded, saying, arms=[arm.name for arm in options.arms] or [""])
-        findings = self._check(loaded, groups, planned, transport=name)
+        findings = self._check(loaded, groups, planned, transport=name, errors_only=True)
         if blocking(findings):
             first = next(finding for finding in findings if finding.blocks)
             others = sum(finding.blocks for finding in findings) - 1

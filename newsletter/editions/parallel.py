@@ -72,7 +72,7 @@ def _rendered(renderer: Renderer, composer: Composer, jobs: Iterable[Job]) -> li
 
 
 def _start(share: _Share) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603  (this program, with this interpreter)
         [sys.executable, "-c", _WORK],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
