@@ -3,6 +3,7 @@
 Knows neither recipients nor transports.
 """
 
+from newsletter.editions.bounds import Bounds
 from newsletter.editions.compose import (
     Composer,
     Signature,
@@ -11,6 +12,7 @@ from newsletter.editions.compose import (
     what_multiplies,
 )
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
+from newsletter.editions.proofread import TemplateProblem, mail_problems
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.service import SERVICE_KINDS, ServiceKind, service_edition
 from newsletter.editions.slots import (
@@ -27,6 +29,7 @@ from newsletter.editions.view import EditionView
 __all__ = [
     "MOST_CHARACTERS",
     "SERVICE_KINDS",
+    "Bounds",
     "Composer",
     "Edition",
     "EditionAction",
@@ -37,10 +40,12 @@ __all__ = [
     "ServiceKind",
     "Signature",
     "Skeleton",
+    "TemplateProblem",
     "Templates",
     "encode",
     "fill",
     "labels_view",
+    "mail_problems",
     "mailbox",
     "marker",
     "normalise",

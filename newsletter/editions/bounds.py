@@ -103,7 +103,13 @@ def bounded(bounds: Bounds) -> Iterator[None]:
 
 # -- sizes -------------------------------------------------------------------------------------------
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 _PLAIN = frozenset((float, bool, NoneType, date, datetime))
+_LIGHT = frozenset((*_PLAIN, int, str, Markup))  # as arguments: they were paid for
 _COLLECTIONS = (list, tuple, set, frozenset)
 
 
@@ -145,7 +151,7 @@ def _printable(value: Any) -> bool:
     kind = type(value)
     if kind in _PLAIN or isinstance(value, (int, time_of_day, jinja2.Undefined)):
         return True
-    return hasattr(kind, "__html__") or kind.__str__ is not object.__str__
+    return hasattr(kind, "__html__") or vars(object)["__str__"] is not kind.__str__
 
 
 def _fits(value: Any) -> None:
@@ -201,7 +207,7 @@ def _held(items: Any) -> Any:
     """A lazy sequence made whole, so that it can be measured."""
     if not isinstance(items, (GeneratorType, map, filter, zip, Iterator)):
         return items
-    held = []
+    held: list[Any] = []
     for item in items:
         if len(held) == ITEMS:
             raise _too_big("a list")
@@ -239,8 +245,7 @@ _PERCENT_SPEC = re.compile(r"[#0\-+ ]*(\d+|\*)?(?:\.(\d+|\*))?[hlL]?")
 
 def _fill_percent(text: Any, values: Any) -> None:
     """Refuse `text % values` that would be too long."""
-    text = str(text)
-    if "%" in text and (places := _fields_of_percent(text)):
+    if places := _fields_of_percent(str(text)):
         parts = values if isinstance(values, tuple) else (values,)
         if isinstance(values, dict) and "%(" in text:
             parts = tuple(values.values())
@@ -248,6 +253,8 @@ def _fill_percent(text: Any, values: Any) -> None:
 
 
 def _printed_size(value: Any) -> int:
+    if type(value) is int:
+        return value.bit_length()
     return len(value) if isinstance(value, str) else _weight(value, printed=True)
 
 
@@ -280,7 +287,7 @@ def _join(items: Any, between: Any = "", *_: Any, **__: Any) -> None:
     _at_most(sum(sizes) + len(sizes) * len(str(between)))
 
 
-def _pad(text: Any, width: Any = 80, *_: Any, **__: Any) -> None:
+def _pad(_text: Any, /, width: Any = 80, *_: Any, **__: Any) -> None:
     _number(width, _WIDTH)
 
 
@@ -291,10 +298,9 @@ def _indent(text: Any, width: Any = 4, *_: Any, **__: Any) -> None:
         _at_most(len(str(text)) + (str(text).count("\n") + 1) * max(by, 0))
 
 
-def _wordwrap(
-    text: Any, width: Any = 79, long: Any = True, between: Any = None, *_: Any, **more: Any
-) -> None:
-    _at_most(len(str(more.get("wrapstring", between) or "")), 20)
+def _wordwrap(_text: Any, /, *args: Any, **kwargs: Any) -> None:
+    between = args[2] if len(args) > 2 else kwargs.get("wrapstring")
+    _at_most(len(str(between or "")), 20)
 
 
 def _urlize(text: Any, *args: Any, **kwargs: Any) -> None:
@@ -303,23 +309,24 @@ def _urlize(text: Any, *args: Any, **kwargs: Any) -> None:
         _at_most(len(str(option)), 200)
 
 
-def _para(text: Any, width: Any = 72, indent: Any = 0, first: Any = None) -> None:
+def _para(_text: Any, /, width: Any = 72, indent: Any = 0, first: Any = None) -> None:
     for number in (width, indent):
         _number(number, _WIDTH)
     _at_most(len(first or ""), 200)
 
 
-def _rounded(value: Any, precision: Any = 0, *_: Any, **__: Any) -> None:
+def _rounded(_value: Any, /, precision: Any = 0, *_: Any, **__: Any) -> None:
     _number(precision, 20)
 
 
-def _summed(items: Any, attribute: Any = None, start: Any = 0) -> None:
+def _summed(_items: Any, /, _attribute: Any = None, start: Any = 0, **_: Any) -> None:
     if not isinstance(start, (int, float)):
         raise OutOfBoundsError("sum adds numbers; join makes texts of parts")
 
 
-def _counted(items: Any, number: Any, *_: Any, **__: Any) -> None:
-    _number(number, ITEMS)
+def _counted(_items: Any, /, *args: Any, **kwargs: Any) -> None:
+    for number in (*args[:1], kwargs.get("linecount"), kwargs.get("slices")):
+        _number(number, ITEMS)
 
 
 def _in_json(value: Any, indent: Any = None) -> None:
@@ -327,7 +334,7 @@ def _in_json(value: Any, indent: Any = None) -> None:
     _weight(value)
 
 
-def _searched(text: Any, chars: Any = "", *_: Any, **__: Any) -> None:
+def _searched(_text: Any, /, chars: Any = "", *_: Any, **__: Any) -> None:
     """Searching backwards and for sets of characters takes the product of both lengths."""
     _at_most(len(chars or ""), 1000)
 
@@ -350,8 +357,10 @@ _PRICES: dict[str, Callable[..., None]] = {
 }
 # Filters that make a text of whatever they get.
 _OF_TEXT = frozenset(
-    "capitalize center e escape forceescape format indent inline lower para plain replace safe string"
-    " striptags title trim truncate upper urlencode urlize wordcount wordwrap".split()
+    _words(
+        "capitalize center e escape forceescape format indent inline lower para plain replace safe"
+        " string striptags title trim truncate upper urlencode urlize wordcount wordwrap"
+    )
 )
 #: Left out: chance, filler and Python's own notation have no place in a mail that must come out the
 #: same each time.
@@ -378,12 +387,14 @@ _METHODS: dict[str, Callable[..., None]] = {
 _ATTRIBUTES: tuple[tuple[tuple[type, ...], frozenset[str]], ...] = (
     (
         (str,),
-        frozenset(
-            "capitalize casefold count endswith find format format_map index isalnum isalpha isascii"
-            " isdecimal isdigit islower isnumeric isspace istitle isupper lower partition"
-            " removeprefix removesuffix split splitlines startswith swapcase title upper".split()
-        )
-        | frozenset(_METHODS),
+        frozenset(_METHODS).union(
+            _words(
+                "capitalize casefold count endswith find format format_map index isalnum isalpha"
+                " isascii isdecimal isdigit islower isnumeric isspace istitle isupper lower"
+                " partition removeprefix removesuffix split splitlines startswith swapcase title"
+                " upper"
+            )
+        ),
     ),
     ((list, tuple, range), frozenset(("copy", "count", "index"))),
     ((dict,), frozenset(("copy", "get", "items", "keys", "values"))),
@@ -402,7 +413,7 @@ def _bounded_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
         given = args[first:]
         for one in (*given, *kwargs.values()) if kwargs else given:
             kind = type(one)
-            if not ((kind is str or kind is Markup) and len(one) <= _SHORT or kind in _PLAIN):
+            if not (((kind is str or kind is Markup) and len(one) <= _SHORT) or kind in _PLAIN):
                 _fits(one)
         if given:
             if of_text and not isinstance(given[0], str):
@@ -461,19 +472,20 @@ _BODIES = (nodes.Template, nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
 
 
 class _Generator(CodeGenerator):
-    """Jinja2's compiler; what it writes as plain Python and can grow, goes through the environment."""
+    """Jinja2's compiler; what it writes as plain Python and can grow, goes through the environment.
+    The names are Jinja2's."""
 
-    def visit_List(self, node: nodes.List, frame: Frame) -> None:
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:  # noqa: N802
         self.write("environment.built(")
         super().visit_List(node, frame)
         self.write(")")
 
-    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:  # noqa: N802
         self.write("environment.built(")
         super().visit_Dict(node, frame)
         self.write(")")
 
-    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:  # noqa: N802
         if node.ctx != "load":
             super().visit_Tuple(node, frame)
             return
@@ -482,7 +494,7 @@ class _Generator(CodeGenerator):
         self.write(")")
 
     @optimizeconst
-    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         self.write("environment.joined((")
         for part in node.nodes:
             self.visit(part, frame)
@@ -491,7 +503,7 @@ class _Generator(CodeGenerator):
         self.write(f"), {'context.eval_ctx.autoescape' if frame.eval_ctx.volatile else how})")
 
     @optimizeconst
-    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
         if not isinstance(node.arg, nodes.Slice):
             self.write("environment.getitem(")
             self.visit(node.node, frame)
@@ -517,6 +529,8 @@ class BoundedEnvironment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(("+", "*", "**", "%"))
     #: Types whose public fields may be read unjudged, and which are never printed or taken apart.
     records: frozenset[type] = frozenset()
+    #: Functions of texts that are translated: they take the context, and pay for what they make.
+    speaking: tuple[Callable[..., str], ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -550,11 +564,11 @@ class BoundedEnvironment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         """A list, tuple or dict that was written down."""
         return _paid(value)
 
-    def joined(self, parts: tuple[Any, ...], escaped: bool) -> str:  # noqa: FBT001
+    def joined(self, parts: tuple[Any, ...], escaped: bool) -> str:
         """`a ~ b`."""
         size = 0
         for part in parts:
-            size += len(part) if isinstance(part, str) else _weight(part, printed=True)
+            size += _printed_size(part)
         if size > _SHORT:
             _at_most(size)
             _budget.get().spend(1, size)
@@ -619,20 +633,22 @@ class BoundedEnvironment(jinja2.sandbox.ImmutableSandboxedEnvironment):
     # The names of the first two can't be a template's keywords.
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Call a macro, a method or a function."""
+        # Jinja2's own, which only functions that take the context see.
+        variables = {name: kwargs.pop(name, None) for name in ("_block_vars", "_loop_vars")}
         heavy = 0
         for one in (*args, *kwargs.values()) if kwargs else args:
             kind = type(one)
-            if kind is not str and kind not in __self.records and kind not in _PLAIN:
+            if kind not in __self.records and kind not in _LIGHT:
                 heavy += _weight(one)
         if heavy > _WEIGHT:
             raise OutOfBoundsError("a list would hold too much")
         if type(__obj) is Macro:
-            kwargs.pop("_block_vars", None)
-            kwargs.pop("_loop_vars", None)
             made = __obj(__context.eval_ctx, *args, **kwargs)
             _budget.get().spend(20, len(made))
             return made
         _budget.get().spend(20, 0)
+        if __obj in __self.speaking:
+            return __obj(__context, *args, **kwargs)
         own = getattr(__obj, "__self__", None)
         if isinstance(own, str) and __obj.__name__ not in ("format", "format_map"):
             args = tuple(map(_held, args))
@@ -640,16 +656,19 @@ class BoundedEnvironment(jinja2.sandbox.ImmutableSandboxedEnvironment):
                 _fits(one)
             if price := _METHODS.get(__obj.__name__):
                 price(own, *args, **kwargs)
+        kwargs |= {name: value for name, value in variables.items() if value is not None}
         made = super().call(__context, __obj, *args, **kwargs)
         return made if type(made) is Namespace else _paid(made)
 
 
 def filled(context: Context, text: str, values: Mapping[str, Any]) -> str:
     """A translated text with its values, escaped where the template escapes."""
+    made = Markup(text) if context.eval_ctx.autoescape else text  # noqa: S704
     if "%" in text:
         _fill_percent(text, values)
-        text = (Markup(text) if context.eval_ctx.autoescape else text) % values  # noqa: S704
-    return Markup(text) if context.eval_ctx.autoescape else text  # noqa: S704
+        made = made % values
+    _paid(made)
+    return made
 
 
 @cache

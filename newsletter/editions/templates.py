@@ -47,8 +47,20 @@ def _paragraph(text: str, width: int = 72, indent: int = 0, first: str | None = 
     return words.paragraph(text, width, indent, first, track=_track.get())
 
 
+@jinja2.pass_context
+def _gettext(context: Context, message: str, /, **variables: Any) -> str:
+    return filled(context, _language.get().gettext(message), variables)
+
+
+@jinja2.pass_context
+def _ngettext(context: Context, one: str, many: str, number: int, /, **variables: Any) -> str:
+    text = _language.get().ngettext(one, many, number)
+    return filled(context, text, {"num": number, **variables})
+
+
 class _Sandbox(BoundedEnvironment):
     records = VIEWS
+    speaking = (_gettext, _ngettext)
 
 
 def _compiled(folder: Path) -> jinja2.BytecodeCache | None:
@@ -94,17 +106,6 @@ def _environment(
         }
     )
     return environment
-
-
-@jinja2.pass_context
-def _gettext(context: Context, message: str, /, **variables: Any) -> str:
-    return filled(context, _language.get().gettext(message), variables)
-
-
-@jinja2.pass_context
-def _ngettext(context: Context, one: str, many: str, number: int, /, **variables: Any) -> str:
-    text = _language.get().ngettext(one, many, number)
-    return filled(context, text, {"num": number, **variables})
 
 
 class Templates:

@@ -109,33 +109,45 @@ ATTACKS: dict[str, tuple[str, str]] = {
         "longer than",
     ),
     "a list that holds itself twice": (
-        "{% set n = namespace(x=[1]) %}"
-        "{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+        (
+            "{% set n = namespace(x=[1]) %}"
+            "{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}"
+        ),
         "too much|too deeply",
     ),
     "a dict that holds itself twice": (
-        "{% set n = namespace(x=[1]) %}"
-        "{% for i in range(99) %}{% set n.x = dict(a=n.x, b=n.x) %}{% endfor %}{{ n.x }}",
+        (
+            "{% set n = namespace(x=[1]) %}"
+            "{% for i in range(99) %}{% set n.x = dict(a=n.x, b=n.x) %}{% endfor %}{{ n.x }}"
+        ),
         "too much|too deeply",
     ),
     "a key that holds itself twice": (
-        "{% set n = namespace(x=(1,)) %}"
-        "{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}",
+        (
+            "{% set n = namespace(x=(1,)) %}"
+            "{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}"
+        ),
         "too much|too deeply",
     ),
     "arguments that double": (
-        "{% set n = namespace(x=(1,)) %}{% macro m() %}{% set n.x = varargs %}{% endmacro %}"
-        "{% for i in range(99) %}{{ m(n.x, n.x) }}{% endfor %}",
+        (
+            "{% set n = namespace(x=(1,)) %}{% macro m() %}{% set n.x = varargs %}{% endmacro %}"
+            "{% for i in range(99) %}{{ m(n.x, n.x) }}{% endfor %}"
+        ),
         "too much|too deeply",
     ),
     "namespaces that hold each other twice": (
-        "{% set n = namespace(x=namespace()) %}{% for i in range(50) %}"
-        "{% set n.x = namespace(a=n.x, b=n.x) %}{% endfor %}{{ n.x }}",
+        (
+            "{% set n = namespace(x=namespace()) %}{% for i in range(50) %}"
+            "{% set n.x = namespace(a=n.x, b=n.x) %}{% endfor %}{{ n.x }}"
+        ),
         "no text",
     ),
     "many copies kept": (
-        "{% set n = namespace(l=[]) %}{% for i in range(9999) %}"
-        "{% set n.l = n.l + [X[:-1]] %}{% endfor %}",
+        (
+            "{% set n = namespace(l=[]) %}{% for i in range(9999) %}"
+            "{% set n.l = n.l + [X[:-1]] %}{% endfor %}"
+        ),
         "too much",
     ),
     "many long texts of few": (
@@ -164,8 +176,10 @@ ATTACKS: dict[str, tuple[str, str]] = {
     # in circles
     "a macro that calls itself": ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "in circles"),
     "a caller that calls itself": (
-        "{% macro m() %}{{ caller() }}{% endmacro %}"
-        "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}",
+        (
+            "{% macro m() %}{{ caller() }}{% endmacro %}"
+            "{% macro n() %}{% call m() %}{{ n() }}{% endcall %}{% endmacro %}{{ n() }}"
+        ),
         "in circles",
     ),
     "a block that prints itself": ("{% block b %}{{ self.b() }}{% endblock %}", "in circles"),
@@ -274,9 +288,9 @@ def main() -> None:
                 render(root, source, Bounds())
             except TemplateError as error:
                 if "memory" in str(error):
-                    print(attack)
+                    sys.stdout.write(f"{attack}\n")
             except MemoryError:
-                print(attack)
+                sys.stdout.write(f"{attack}\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -312,7 +326,9 @@ def test_the_place_is_the_line_of_the_loop_in_the_file_that_has_it(root: Path) -
         "{% macro m() %}\n\n{% for i in range(9999) %}\n{% for j in range(9999) %}\n"
         "x\n{% endfor %}\n{% endfor %}\n{% endmacro %}"
     )
-    with pytest.raises(TemplateError, match=r"^templates/block\.txt\.j2:[45]: .*in macro m") as told:
+    with pytest.raises(
+        TemplateError, match=r"^templates/block\.txt\.j2:[45]: .*in macro m"
+    ) as told:
         render(root, "{% from 'block.txt.j2' import m %}\n\n{{ m() }}")
     assert told.value.file == "templates/block.txt.j2"
 
