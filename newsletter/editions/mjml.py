@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Literal
 
 from PIL.ImageColor import colormap
@@ -87,7 +88,7 @@ TAGS: dict[str, Tag] = {
         (
             *_PADDING, "align", "background-color", "background-height", "background-position",
             "background-url", "background-width", "css-class", "height", "inner-background-color",
-            "inner-padding", "mode", "vertical-align", "width",
+            "inner-padding", "vertical-align", "width",
         ),
     ),
     "mj-group": Tag(
@@ -248,19 +249,19 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ico-align": ("left", "center", "right"),
     "icon-align": ("top", "middle", "bottom"),
     "icon-position": ("left", "right"),
+    "mode": ("horizontal", "vertical"),
     "table-layout": ("auto", "fixed", "initial", "inherit"),
     "text-align": ("left", "center", "right"),
     "text-transform": ("none", "capitalize", "uppercase", "lowercase"),
     "thumbnails": ("visible", "hidden"),
     "vertical-align": ("top", "middle", "bottom"),
 }
-_MODES = {"mj-social": ("horizontal", "vertical"), "mj-hero": ("fluid-height", "fixed-height")}
 
 
-def _value_problem(tag: str, name: str, value: str) -> str:
+def _value_problem(name: str, value: str) -> str:
     """What is wrong with an attribute's value; empty when nothing is."""
     text = value.strip()
-    choices = _MODES.get(tag) if name == "mode" else _CHOICES.get(name)
+    choices = _CHOICES.get(name)
     if choices:
         if text in choices:
             return ""
@@ -293,6 +294,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"([^\s=/\"']+)(?:\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"']+))?")
+_DEEP = 200  # open tags among which one that closes is looked for
+_MOST = 200  # problems told of one mail
 _STYLE_END = re.compile(r"</mj-style\s*>")
 
 
@@ -300,7 +303,7 @@ _STYLE_END = re.compile(r"</mj-style\s*>")
 class _Open:
     name: str
     at: int
-    html: bool = False  #: HTML inside of an ending tag
+    outer: str = ""  #: of HTML, the ending tag that it stands in
 
 
 @dataclass
@@ -317,6 +320,8 @@ class _Reading:
         return [match.end() for match in re.finditer("\n", self.source)]
 
     def tell(self, at: int, kind: Kind, message: str) -> None:
+        if len(self.found) >= _MOST:
+            return
         line = bisect_right(self.breaks, at)
         begins = self.breaks[line - 1] if line else 0
         self.found.append(MjmlProblem(line + 1, at - begins + 1, message, kind, at))
@@ -337,7 +342,7 @@ class _Reading:
                 self.style(at, stop)
                 at = stop
         self.text(at, len(source))
-        for one in reversed(self.stack):
+        for one in self.stack[-_DEEP:]:
             self.tell(one.at, "syntax", f"<{one.name}> is never closed; </{one.name}> is missing")
         if "mjml" not in self.seen:
             self.tell(0, "tag", "there is no <mjml> around the mail")
@@ -354,7 +359,7 @@ class _Reading:
         if not self.stack:
             return False
         top = self.stack[-1]
-        return top.html or (top.name in TAGS and TAGS[top.name].ending)
+        return bool(top.outer) or (top.name in TAGS and TAGS[top.name].ending)
 
     def text(self, start: int, end: int) -> None:
         if start == end or self.source[start:end].isspace() or self.ending():
@@ -374,9 +379,17 @@ class _Reading:
             self.tell(token.start(), "syntax", "the comment is never closed; --> is missing")
         elif token[0].startswith("<![CDATA["):
             self.tell(token.start(), "syntax", "CDATA is not understood here; write &lt; and &amp;")
+        elif not self.ending() and not re.match(r"<!--(?!\[if)", token[0]):
+            near = tidy(token[0][:20])
+            self.tell(
+                token.start(), "syntax", f"{near} can't stand here; mj-raw and mj-text hold HTML"
+            )
 
     def close(self, name: str, at: int) -> None:
-        above = next((n for n, one in enumerate(reversed(self.stack)) if one.name == name), None)
+        above = next(
+            (n for n, one in enumerate(islice(reversed(self.stack), _DEEP)) if one.name == name),
+            None,
+        )
         if above is None:
             self.tell(at, "syntax", f"</{name}> closes nothing that is open here")
             return
@@ -389,27 +402,23 @@ class _Reading:
     def open(self, token: re.Match[str]) -> bool:
         """Check a tag that opens; whether it stays open."""
         name, at = token["name"], token.start()
-        inner = self.ending()
-        if inner:
-            self.html(token)
+        outer = (self.stack[-1].outer or self.stack[-1].name) if self.ending() else ""
+        if outer:
+            self.html(token, outer)
         else:
             self.mjml(token)
-        stays = not token["rest"].rstrip().endswith("/") and not (inner and name in _VOID)
+        void = outer and name.lower() in _VOID
+        stays = not token["rest"].rstrip().endswith("/") and not void
         if stays:
-            self.stack.append(_Open(name, at, html=inner))
-        return stays and not inner
+            self.stack.append(_Open(name, at, outer))
+        return stays and not outer
 
-    def html(self, token: re.Match[str]) -> None:
-        name = token["name"]
+    def html(self, token: re.Match[str], outer: str) -> None:
+        name, at = token["name"], token.start()
         if name.startswith("mj-"):
-            outer = next(one.name for one in reversed(self.stack) if not one.html)
-            self.tell(
-                token.start(), "place", f"<{name}> stands in <{outer}>, which holds HTML only"
-            )
-        elif name == "img" and not re.search(r"\balt\s*=", token["rest"]):
-            self.tell(
-                token.start(), "alt", '<img> has no alt; a picture that says nothing has alt=""'
-            )
+            self.tell(at, "place", f"<{name}> stands in <{outer}>, which holds HTML only")
+        elif name.lower() == "img" and not re.search(r"\balt\s*=", token["rest"], re.IGNORECASE):
+            self.tell(at, "alt", '<img> has no alt; a picture that says nothing has alt=""')
 
     def mjml(self, token: re.Match[str]) -> None:
         name, at = token["name"], token.start()
@@ -484,7 +493,7 @@ class _Reading:
             also = " (MJML knows it there; this compiler does nothing with it)"
             why = also if key in _ALL_ATTRIBUTES and not hint else ""
             yield "attribute", f"{what} has no attribute {key}{why}.{hint}"
-        elif problem := _value_problem(name, key, value):
+        elif problem := _value_problem(key, value):
             yield "value", problem
 
     def style(self, start: int, end: int) -> None:
