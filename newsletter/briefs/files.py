@@ -10,7 +10,7 @@ from newsletter.briefs.parse import parse_brief
 from newsletter.briefs.vocabulary import Audiences, Vocabulary
 from newsletter.errors import InputError
 
-LARGEST = 1_000_000  #: bytes; a brief is a page of text, anything this big is another kind of file
+LARGEST = 250_000  #: bytes; a brief is a page of text, anything this big is another kind of file
 
 
 def read_text(path: Path) -> str:

@@ -165,12 +165,12 @@ def _fits(value: Any) -> None:
         _weight(value)
 
 
-def _paid(value: Any) -> Any:
+def _paid(value: Any, most: int = TEXT) -> Any:
     """The value, which was just made, when it is not too big and there is room for it."""
     kind = type(value)
     if kind is str or kind is Markup:
         if len(value) > _SHORT:
-            _at_most(len(value))
+            _at_most(len(value), most)
             _budget.get().spend(1, len(value))
     elif kind is int:
         if value.bit_length() > _BITS:
@@ -423,7 +423,7 @@ def _bounded_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
                 given = args[first:]
             if price is not None:
                 price(*given, **kwargs)
-        return _paid(function(*args, **kwargs))
+        return _paid(function(*args, **kwargs), 6 * TEXT)  # escaping makes six characters of one
 
     return call
 

@@ -113,28 +113,28 @@ ATTACKS: dict[str, tuple[str, str]] = {
             "{% set n = namespace(x=[1]) %}"
             "{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}"
         ),
-        "too much|too deeply",
+        "too much|too deeply|too long|seconds",
     ),
     "a dict that holds itself twice": (
         (
             "{% set n = namespace(x=[1]) %}"
             "{% for i in range(99) %}{% set n.x = dict(a=n.x, b=n.x) %}{% endfor %}{{ n.x }}"
         ),
-        "too much|too deeply",
+        "too much|too deeply|too long|seconds",
     ),
     "a key that holds itself twice": (
         (
             "{% set n = namespace(x=(1,)) %}"
             "{% for i in range(99) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}"
         ),
-        "too much|too deeply",
+        "too much|too deeply|too long|seconds",
     ),
     "arguments that double": (
         (
             "{% set n = namespace(x=(1,)) %}{% macro m() %}{% set n.x = varargs %}{% endmacro %}"
             "{% for i in range(99) %}{{ m(n.x, n.x) }}{% endfor %}"
         ),
-        "too much|too deeply",
+        "too much|too deeply|too long|seconds",
     ),
     "namespaces that hold each other twice": (
         (
