@@ -5,7 +5,7 @@ Knows segment names only as labels that map to keys; knows no members and no HTM
 
 from newsletter.briefs.dates import NamedDate, due_date, named_dates
 from newsletter.briefs.files import read_brief, read_text
-from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
+from newsletter.briefs.inline import LONGEST, inline_markdown, inline_tokens, sources_in
 from newsletter.briefs.lint import lint_brief
 from newsletter.briefs.model import (
     EVERYBODY,
@@ -22,6 +22,7 @@ from newsletter.briefs.write import format_brief
 
 __all__ = [
     "EVERYBODY",
+    "LONGEST",
     "Action",
     "Audiences",
     "Brief",

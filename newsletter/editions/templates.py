@@ -249,6 +249,10 @@ class Templates:
         return self._error(file, line, told)
 
     def _error(self, name: str, line: int | None, message: str) -> TemplateError:
+        path = Path(name)  # whole where Jinja2's lexer complains
+        name = (
+            path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else name
+        )
         within = self._around(name, line) if line else ""
         return TemplateError(
             f"the template can't be used: {message}{within}", file=f"{FOLDER}/{name}", line=line

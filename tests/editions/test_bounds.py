@@ -285,7 +285,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         for attack, (source, _) in ATTACKS.items():
             try:
-                render(root, source, Bounds())
+                render(root, source, Bounds(seconds=2))
             except TemplateError as error:
                 if "memory" in str(error):
                     sys.stdout.write(f"{attack}\n")
@@ -356,6 +356,15 @@ def test_what_templates_honestly_do_still_works(root: Path) -> None:
         "Name is 100% here 2 days",
         "<in> 2026-11-24 24",
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "line"), [("\n{# open", 2), ("{% raw %}x", 1), ("\n\n{{ 1 + }}", 3), ("{% x %}", 1)]
+)
+def test_a_slip_in_the_syntax_has_its_file_and_line(root: Path, source: str, line: int) -> None:
+    with pytest.raises(TemplateError) as told:
+        render(root, source)
+    assert (told.value.file, told.value.line) == (f"templates/{FILE}", line)
 
 
 def test_a_bound_ends_with_its_render(root: Path) -> None:

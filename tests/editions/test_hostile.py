@@ -30,6 +30,9 @@ PATIENCE = 20.0  #: seconds for a whole issue; busy machines included
 @pytest.fixture
 def workspace(workspace_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setenv("NEWSLETTER_ISSUES__TEXT", "full")
+    for path in (workspace_dir / "issues" / ISSUE / "briefs").iterdir():
+        if path.stem not in {SLUG, "northmere-outage"}:
+            path.unlink()
     with Workspace(workspace_dir) as opened:
         yield opened
 
@@ -92,8 +95,8 @@ def harm(document: str) -> list[str]:
         tag = str(element.tag).lower()
         if tag in {"script", "iframe", "object", "embed", "svg", "math", "base", "applet", "frame"}:
             found.append(f"<{tag}>")
-        for name, value in element.attrib.items():
-            name, value = str(name).lower(), str(value)
+        for key, given in element.attrib.items():
+            name, value = str(key).lower(), str(given)
             plain = re.sub(r"[\x00-\x20\x7f-\xa0\u200b-\u200f]", "", value).lower()
             if name.startswith("on"):
                 found.append(f"{tag} {name}")
@@ -202,13 +205,15 @@ LINKS = {
 
 
 @pytest.mark.parametrize("attack", LINKS)
-@pytest.mark.parametrize("form", ["[x](%s)", "[x](<%s>)", "<%s>", "[x][1]\n\n[1]: %s"])
-def test_an_address_that_is_none_becomes_text(workspace: Workspace, attack: str, form: str) -> None:
-    put(workspace, brief("Words.", body=form % LINKS[attack], action=f"x {form % LINKS[attack]}"))
+def test_an_address_that_is_none_becomes_text(workspace: Workspace, attack: str) -> None:
+    link = LINKS[attack]
+    forms = (f"[x]({link})", f"[x](<{link}>)", f"<{link}>", f"[x][1]\n\n[1]: {link}", link)
+    put(workspace, brief("Words.", body="\n\n".join(forms), action=f"x {forms[0]} {forms[1]}"))
     made = parts(workspace)
     for document in made.documents:
         assert harm(document) == []
     assert all(url.startswith(("https://", "http://", "mailto:")) for url in made.links)
+    assert re.search(r"\bWords\b", made.text)
 
 
 @pytest.mark.parametrize("attack", LINKS)
@@ -285,7 +290,11 @@ def manifest(workspace: Workspace, **texts: str) -> None:
     for key, text in texts.items():
         value = json.dumps(text).replace("\\/", "/").replace("\x7f", "\\u007f")
         source = re.sub(
-            rf"^{key} = .*$", lambda _, k=key, v=value: f"{k} = {v}", source, count=1, flags=re.M
+            rf"^{key} = .*$",
+            lambda _, k=key, v=value: f"{k} = {v}",
+            source,
+            count=1,
+            flags=re.MULTILINE,
         )
     path.write_text(source, "utf-8")
 
@@ -336,7 +345,7 @@ def test_markup_in_a_segments_name_becomes_text(workspace: Workspace, attack: st
         with Workspace(workspace.root) as fresh:
             made = parts(fresh, "execs")
     except NewsletterError as error:
-        assert "segments.toml" in str(error)
+        assert "segments.toml" in str(error)  # noqa: PT017  (either is right)
         return
     for document in made.documents:
         assert harm(document) == []
@@ -401,7 +410,7 @@ def test_ten_thousand_of_anything_end_in_time(workspace: Workspace, what: str, s
     try:
         made = parts(workspace)
     except NewsletterError as error:
-        assert "characters" in str(error) or "larger" in str(error), error
+        assert "characters" in str(error) or "larger" in str(error), error  # noqa: PT017
     else:
         assert harm(made.page) == []
     assert time.monotonic() - begun < 3 * PATIENCE, what
