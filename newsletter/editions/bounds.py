@@ -457,8 +457,6 @@ def _ticking(tree: nodes.Template, environment: jinja2.Environment) -> None:
             pay = tick(3 + sum(n for n, _ in inner), sum(n for _, n in inner))
             line = own[0].lineno if own else node.lineno
             node.body = [nodes.ExprStmt(pay, lineno=line), *own]
-            if isinstance(node, nodes.For) and node.test is not None:
-                node.test = nodes.And(tick(3, 0), node.test, lineno=node.lineno)
         return count, characters
 
     def tick(steps: int, made: int) -> nodes.EnvironmentAttribute:
