@@ -139,13 +139,14 @@ def _node() -> str:
 
 
 def _main() -> None:
-    from newsletter.editions.render import inlined, serialised, to_html
+    from newsletter.editions.proofread import compiled
+    from newsletter.editions.render import inlined, serialised
 
     for line in sys.stdin:
         ms, characters = [], []
         for source in json.loads(line):
             begun = time.perf_counter()
-            html = serialised(inlined(to_html(source)))
+            html = serialised(inlined(compiled(source)))
             ms.append((time.perf_counter() - begun) * 1000)
             characters.append(len(html))
         print(json.dumps({"ms": ms, "characters": characters}), flush=True)

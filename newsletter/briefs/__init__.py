@@ -1,4 +1,4 @@
-"""Briefs: the model, the parser for both formats, the canonical writer and the brief lint.
+"""Briefs: the model, the parser for both formats, documents, and the canonical writer.
 
 Knows segment names only as labels that map to keys; knows no members and no HTML.
 """
@@ -11,7 +11,7 @@ from newsletter.briefs.dates import (
     named_dates,
 )
 from newsletter.briefs.files import TakenBrief, read_brief, read_text, take_brief
-from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
+from newsletter.briefs.inline import LONGEST, inline_markdown, inline_tokens, sources_in
 from newsletter.briefs.model import (
     EVERYBODY,
     Action,
@@ -27,6 +27,7 @@ from newsletter.briefs.write import format_brief
 
 __all__ = [
     "EVERYBODY",
+    "LONGEST",
     "Action",
     "Audiences",
     "Brief",

@@ -15,7 +15,7 @@ from newsletter.briefs.vocabulary import Audiences, Vocabulary
 from newsletter.errors import InputError
 from newsletter.text import LINE_BREAKS, slugify
 
-LARGEST = 1_000_000  #: bytes; a brief is a page of text, anything this big is another kind of file
+LARGEST = 250_000  #: bytes; a brief is a page of text, anything this big is another kind of file
 
 
 STANDARD_INPUT = Path("-")

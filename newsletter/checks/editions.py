@@ -415,6 +415,40 @@ class WideText(EditionRule):
             yield self.finding(message, file=file, at=at, brief=slug)
 
 
+class BrokenTemplate(EditionRule):
+    """A template can't be rendered, or makes MJML that can't be compiled. The place is the template's own
+    line, also where a macro or an include printed it."""
+
+    code = "ED506"
+    severity: ClassVar[Severity] = "error"
+    title = "a template that can't be used"
+    remedy = "Mend the template at that line."
+    example = "{{ e.headline }}  {# an edition has no such field #}"
+    waivable = False
+
+    def check(self, subject: EditionSubject) -> Iterator[Finding]:
+        for one in subject.problems:
+            if one.broken:
+                at = Position(one.line or 1, 1)
+                yield self.finding(one.message, file=one.file, at=at)
+
+
+class IgnoredMjml(EditionRule):
+    """A tag, an attribute or a value that MJML does not know. The compiler takes it in silence and drops it:
+    what was meant is not in the mail."""
+
+    code = "ED507"
+    title = "MJML that is dropped in silence"
+    remedy = "Correct it at that line of the template."
+    example = '<mj-section backgroud-color="#edf5f1">'
+
+    def check(self, subject: EditionSubject) -> Iterator[Finding]:
+        for one in subject.problems:
+            if not one.broken:
+                at = Position(one.line or 1, 1)
+                yield self.finding(one.message, file=one.file, at=at)
+
+
 class Identifying(EditionRule):
     """So few people get this edition that its figures are theirs: who opened, clicked or did something
     could be told by name. `[checks] smallest_edition` is how many there should be."""

@@ -3,6 +3,7 @@
 Knows neither recipients nor transports.
 """
 
+from newsletter.editions.bounds import Bounds
 from newsletter.editions.compose import (
     Composer,
     Signature,
@@ -12,6 +13,7 @@ from newsletter.editions.compose import (
 )
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
 from newsletter.editions.parallel import render_all
+from newsletter.editions.proofread import TemplateProblem, mail_problems
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.service import SERVICE_KINDS, ServiceKind, service_edition
 from newsletter.editions.slots import (
@@ -29,6 +31,7 @@ from newsletter.editions.words import plain
 __all__ = [
     "MOST_CHARACTERS",
     "SERVICE_KINDS",
+    "Bounds",
     "Composer",
     "Edition",
     "EditionAction",
@@ -39,10 +42,12 @@ __all__ = [
     "ServiceKind",
     "Signature",
     "Skeleton",
+    "TemplateProblem",
     "Templates",
     "encode",
     "fill",
     "labels_view",
+    "mail_problems",
     "mailbox",
     "marker",
     "normalise",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from base64 import b32encode
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -133,8 +133,8 @@ class Composer:
             blocks=tuple(
                 (
                     one.brief.slug,
-                    tuple(one.brief.actions.index(action) for action in one.actions),
-                    tuple(one.brief.body.index(section) for section in one.sections),
+                    _places(one.actions, one.brief.actions),
+                    _places(one.sections, one.brief.body),
                 )
                 for one in resolved
                 if one.shown
@@ -345,6 +345,12 @@ class _Addresses:
 def _limited(one: Resolved) -> bool:
     """Whether the reader sees something here that not everybody may see."""
     return bool(one.brief.segments) or any(section.segments for section in one.sections)
+
+
+def _places(chosen: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[int, ...]:
+    """Where each stands; `index` a time for each took seconds for a brief of 10,000 sections."""
+    places = {one: n for n, one in reversed(list(enumerate(among)))}
+    return tuple(places[one] for one in chosen)
 
 
 def _words(brief: BriefView) -> int:

@@ -17,20 +17,18 @@ from typing import Any, Never
 import cssutils
 import lxml.etree
 import lxml.html
-import mjml
 import premailer
 
 from newsletter.editions.compose import Composer, Signature
 from newsletter.editions.mime import Envelope, skeleton
+from newsletter.editions.proofread import TemplateProblem, mail_html, mail_problems
 from newsletter.editions.slots import marker
 from newsletter.editions.templates import FOLDER, Templates
 from newsletter.errors import TemplateError
-from newsletter.text import tidy
 
 MAIL = "issue.mjml.j2"
 TEXT = "issue.txt.j2"
 PAGE = "web/issue.html.j2"
-_POSITION = re.compile(r"position (\d+):(\d+)")
 # Style sheets that hold under a condition can't stand in attributes: media queries, and what only
 # Outlook.com's dark mode selects.
 _CONDITIONAL = ("@media", "[data-ogs")
@@ -121,9 +119,7 @@ class Renderer:
         tracked = signature.tracking == "person"
         links = _Links(self.envelope.base_url, nonce, tracked=tracked)
         view = composer.view(signature, reader, "html")
-        document = inlined(
-            to_html(self.templates.render(MAIL, language=signature.language, e=view))
-        )
+        document = inlined(mail_html(self.templates, MAIL, language=signature.language, e=view))
         _rewrite_links(document, links)
         html = serialised(document)
 
@@ -170,6 +166,26 @@ class Renderer:
             actions=actions,
         )
 
+    def problems(
+        self, composer: Composer, reader: Sequence[str], signature: Signature
+    ) -> list[TemplateProblem]:
+        """What is wrong with the templates, as far as this edition shows it: what Jinja2 refuses, and
+        what MJML would take in silence. Empty when all is well; raises nothing for a template's sake."""
+        found: list[TemplateProblem] = []
+        for name in (MAIL, TEXT):
+            view = composer.view(signature, reader, "html" if name == MAIL else "text")
+            try:
+                if name == MAIL:
+                    found += mail_problems(
+                        self.templates, name, language=signature.language, e=view
+                    )
+                else:
+                    self.templates.render(name, language=signature.language, e=view)
+            except TemplateError as error:
+                file = error.file or f"{FOLDER}/{name}"
+                found.append(TemplateProblem(file, error.line, error.message, "template", True))
+        return found
+
     def page(self, composer: Composer, index_url: str) -> str:
         """The public page of the issue: everybody's edition in full, nothing personal in it."""
         signature = composer.signature((), tracking="none")
@@ -192,23 +208,6 @@ def edition_id(message: bytes) -> str:
 def signature_dict(signature: Any) -> dict[str, Any]:
     """The signature as plain values, as the database keeps it."""
     return asdict(signature)
-
-
-def to_html(source: str) -> str:
-    """MJML to HTML. Raises TemplateError with the line of the MJML, and what stands there."""
-    try:
-        html: str = mjml.mjml2html(source, fonts={}, disable_comments=False)
-    except ValueError as error:
-        message = tidy(str(error))
-        place = _POSITION.search(message)
-        snippet = ""
-        if place:
-            near = source.encode()[int(place[1]) :][:60].decode("utf-8", "ignore")
-            snippet = f', near "{tidy(near)}"'
-        raise TemplateError(
-            f"the MJML that it makes can't be compiled: {message}{snippet}", file=f"{FOLDER}/{MAIL}"
-        ) from error
-    return html
 
 
 class _Inliner(premailer.Premailer):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from newsletter.config import Settings
 from newsletter.editions.compose import publication_view
 from newsletter.editions.mime import skeleton
+from newsletter.editions.proofread import mail_html
 from newsletter.editions.render import (
     Edition,
     Renderer,
@@ -21,7 +22,6 @@ from newsletter.editions.render import (
     edition_id,
     inlined,
     serialised,
-    to_html,
 )
 from newsletter.editions.slots import Context, marker
 from newsletter.editions.view import ServiceView
@@ -89,7 +89,7 @@ def service_edition(
             f"{base}/u/{own}" if own else None,
         )
 
-    html = serialised(inlined(to_html(templates.render(MAIL, language=language, s=view("html")))))
+    html = serialised(inlined(mail_html(templates, MAIL, language=language, s=view("html"))))
     text = clean_text(templates.render(TEXT, language=language, s=view("text")))
     subject = templates.render(SUBJECT, language=language, s=view("text")).strip()
     message = skeleton(

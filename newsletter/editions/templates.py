@@ -13,15 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.ext import Extension
+from jinja2.runtime import Context
 
 from newsletter.editions import words
+from newsletter.editions.bounds import (
+    OUTSIDE,
+    BoundedEnvironment,
+    Bounds,
+    ClosedLoader,
+    bounded,
+    filled,
+    form,
+)
+from newsletter.editions.trace import Marks, SourceMap
 from newsletter.editions.view import VIEWS
 from newsletter.errors import ConfigError, TemplateError
 from newsletter.languages import SOURCE, Language, language
 from newsletter.text import tidy
 
 FOLDER = "templates"
+_MOST_TOLD = 400  # characters of an error
 _BEGINS = re.compile(r"{%-?\s*(macro|block)\s+(\w+)")
 
 
@@ -35,57 +47,82 @@ def _paragraph(text: str, width: int = 72, indent: int = 0, first: str | None = 
     return words.paragraph(text, width, indent, first, track=_track.get())
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox; the public fields of our own frozen views need not be judged each time,
-    which took half of a template's time."""
+@jinja2.pass_context
+def _gettext(context: Context, message: str, /, **variables: Any) -> str:
+    return filled(context, _language.get().gettext(message), variables)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if type(obj) in VIEWS and not attr.startswith("_"):
-            return True
-        return super().is_safe_attribute(obj, attr, value)
+
+@jinja2.pass_context
+def _ngettext(context: Context, one: str, many: str, number: int, /, **variables: Any) -> str:
+    text = _language.get().ngettext(one, many, number)
+    return filled(context, text, {"num": number, **variables})
+
+
+class _Sandbox(BoundedEnvironment):
+    records = VIEWS
+    speaking = (_gettext, _ngettext)
 
 
 def _compiled(folder: Path) -> jinja2.BytecodeCache | None:
     """Compiled templates from one process to the next, checked against their text: 45 ms a process.
-    Without it where the folder can't be made."""
+    Without it where the folder can't be made. What was compiled without today's bounds has another
+    name."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError:
         return None
-    return jinja2.FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None
+    if not os.access(folder, os.W_OK):
+        return None
+    return jinja2.FileSystemBytecodeCache(str(folder), f"{form()}-%s.cache")
+
+
+def _environment(
+    folder: Path,
+    *extensions: type[Extension],
+    bytecode_cache: jinja2.BytecodeCache | None = None,
+) -> BoundedEnvironment:
+    environment = _Sandbox(
+        loader=ClosedLoader(folder),
+        bytecode_cache=bytecode_cache,
+        autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n", *extensions],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.newstyle_gettext = True  # type: ignore[attr-defined]
+    environment.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext)
+    environment.add_filters(
+        {
+            "inline": words.inline_html,
+            "plain": words.plain,
+            "para": _paragraph,
+            "day": lambda value: _language.get().day(value),
+            "longdate": lambda value: _language.get().long_date(value),
+            "colon": lambda text: text + _language.get().gettext(":"),
+            "stop": lambda text: text if text.endswith((".", "!", "?")) else text + ".",
+            "spelled": lambda number: _language.get().spelled(number),
+        }
+    )
+    return environment
 
 
 class Templates:
     """All templates of a workspace, compiled on first use."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: Bounds = Bounds()) -> None:  # noqa: B008  (frozen)
         self.root = root
         self.folder = root / FOLDER
-        self.environment = _Sandbox(
-            loader=jinja2.FileSystemLoader(self.folder),
-            bytecode_cache=_compiled(root / "var" / "cache" / "templates"),
-            autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
+        self.limits = limits
+        self.environment = _environment(
+            self.folder, bytecode_cache=_compiled(root / "var" / "cache" / "templates")
         )
-        self.environment.policies["ext.i18n.trimmed"] = True
-        self.environment.install_gettext_callables(  # type: ignore[attr-defined]
-            lambda message: _language.get().gettext(message),
-            lambda one, many, number: _language.get().ngettext(one, many, number),
-            newstyle=True,
-        )
-        self.environment.filters.update(
-            inline=words.inline_html,
-            plain=words.plain,
-            para=_paragraph,
-            day=lambda value: _language.get().day(value),
-            longdate=lambda value: _language.get().long_date(value),
-            colon=lambda text: text + _language.get().gettext(":"),
-            stop=lambda text: text if text.endswith((".", "!", "?")) else text + ".",
-            spelled=lambda number: _language.get().spelled(number),
-        )
+
+    @cached_property
+    def _traced(self) -> BoundedEnvironment:
+        """The same once more, with marks in what it prints; only for finding places."""
+        return _environment(self.folder, Marks)
 
     @cached_property
     def theme(self) -> Mapping[str, Any]:
@@ -129,29 +166,78 @@ class Templates:
         """One template's output, its own words in `language`, which it sees by that name. `track` turns
         the addresses of links in plain text into tracked ones.
 
-        Raises TemplateError with the template's file and line.
+        Raises TemplateError with the template's file and line, also for one that costs more than
+        `limits`.
         """
+        return self._render(self.environment, name, track, language, values)
+
+    def traced(
+        self,
+        name: str,
+        /,
+        *,
+        track: Callable[[str], str] = str,
+        language: str = SOURCE,
+        **values: Any,
+    ) -> tuple[str, SourceMap]:
+        """As `render`, and which template and line each part of the output comes from. The output may
+        differ by a letter where a template takes texts apart; it is for finding places, not for mail."""
+        marks: Marks = self._traced.extensions[Marks.identifier]  # type: ignore[assignment]
+        return marks.stripped(self._render(self._traced, name, track, language, values))
+
+    def _render(
+        self,
+        environment: BoundedEnvironment,
+        name: str,
+        track: Callable[[str], str],
+        language: str,
+        values: Mapping[str, Any],
+    ) -> str:
         tracking, speaking = _track.set(track), _language.set(self.language(language))
         direction = _language.get().direction
         try:
-            return self.environment.get_template(name).render(
-                theme=self.theme, language=language, direction=direction, **values
-            )
+            with bounded(self.limits):
+                output = environment.get_template(name).render(
+                    **{"theme": self.theme, "language": language, "direction": direction, **values}
+                )
         except jinja2.TemplateSyntaxError as error:
             raise self._error(error.name or name, error.lineno, str(error.message)) from error
         except jinja2.TemplateNotFound as error:
+            told = OUTSIDE if error.message == OUTSIDE else "there is no such template"
             raise TemplateError(
-                f"there is no such template (needed by {name})", file=f"{FOLDER}/{error.name}"
+                f"{told} (needed by {name})", file=f"{FOLDER}/{tidy(str(error.name))}"
             ) from error
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise self._located(name, error) from error
-        except (AttributeError, RecursionError) as error:
+        except RecursionError as error:
+            raise self._located(
+                name,
+                error,
+                "it goes round in circles: a macro, block or file that"
+                " uses itself, or brackets nested too deeply",
+            ) from error
+        except MemoryError as error:
+            raise self._located(name, error, "it needs more memory than there is") from error
+        except (
+            jinja2.TemplateError,
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            SyntaxError,
+        ) as error:
             raise self._located(name, error) from error
         finally:
             _track.reset(tracking)
             _language.reset(speaking)
+        if len(output) > self.limits.output:
+            raise TemplateError(
+                f"the template can't be used: it prints {len(output):,} characters, at most"
+                f" {self.limits.output:,} are allowed",
+                file=f"{FOLDER}/{name}",
+            )
+        return output
 
-    def _located(self, name: str, error: Exception) -> TemplateError:
+    def _located(self, name: str, error: Exception, message: str = "") -> TemplateError:
         """Jinja2 rewrites tracebacks so that a template's frames bear its own file and lines."""
         file, line = name, None
         step = error.__traceback__
@@ -160,9 +246,14 @@ class Templates:
             if path.is_relative_to(self.folder):
                 file, line = path.relative_to(self.folder).as_posix(), step.tb_lineno
             step = step.tb_next
-        return self._error(file, line, tidy(str(error)) or type(error).__name__)
+        told = message or tidy(str(error)[:_MOST_TOLD]) or type(error).__name__
+        return self._error(file, line, told)
 
     def _error(self, name: str, line: int | None, message: str) -> TemplateError:
+        path = Path(name)  # whole where Jinja2's lexer complains
+        name = (
+            path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else name
+        )
         within = self._around(name, line) if line else ""
         return TemplateError(
             f"the template can't be used: {message}{within}", file=f"{FOLDER}/{name}", line=line

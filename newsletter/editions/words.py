@@ -11,14 +11,18 @@ from urllib.parse import urlsplit
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from newsletter.briefs import inline_tokens
+from newsletter.briefs import LONGEST, inline_tokens
 
 _TAGS = {"strong": "strong", "em": "em"}
 
 
-@lru_cache(maxsize=4096)  # every edition renders the same sentences
 def inline_html(text: str) -> Markup:
     """XHTML with a, strong, em and code, nothing else; everything else of the text is escaped."""
+    return _inline_html(text) if len(text) <= LONGEST else _inline_html.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)  # every edition renders the same sentences; what is long is not kept
+def _inline_html(text: str) -> Markup:
     return Markup("").join(Markup(_tag(token)) for token in _bulleted(text))  # noqa: S704
 
 
@@ -58,7 +62,8 @@ def paragraph(
 
     `first` opens the first line, and the lines below hang under the text behind it.
     """
-    lines, links = _wrapped(text, width, " " * indent + (first or ""))
+    wrapped = _wrapped if len(text) <= LONGEST else _wrapped.__wrapped__
+    lines, links = wrapped(text, width, " " * indent + (first or ""))
     hanging = " " * (indent + len(first or "") + 2)
     return "\n".join((lines, *(f"{hanging}{track(url)}" for url in links)))
 

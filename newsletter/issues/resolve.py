@@ -77,9 +77,11 @@ def resolve(
 
     general = next((action for action in brief.actions if not action.segments), None)
     own: list[tuple[str, Action]] = []  # (segment through which it came, action), by priority
+    known: set[int] = set()  # which of them, by identity; a brief may hold thousands
     for key in reader:
         for action in brief.actions:
-            if key in action.segments and all(action is not known for _, known in own):
+            if key in action.segments and id(action) not in known:
+                known.add(id(action))
                 own.append((key, action))
     chosen = own[:1] if policy == "first" else own
     actions = [action for _, action in chosen] or ([general] if general else [])
@@ -105,10 +107,11 @@ def resolve(
         how = "none"
         because = "no action for the reader's segments and none for everybody"
 
+    taken = set(map(id, actions))
     rejected = tuple(
         Rejection(action.id, _why_rejected(action, reader, name(lens[0]) if lens else ""))
         for action in brief.actions
-        if all(action is not known for known in actions)
+        if id(action) not in taken
     )
     sections = tuple(
         section

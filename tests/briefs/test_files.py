@@ -42,7 +42,7 @@ def test_utf8_with_and_without_bom_and_utf16_with_one_are_read(tmp_path: Path, r
         (b"\xef\xbb\xbf", "empty", 1),
         (b"\xff\xfe\x00", "UTF-16", None),
         (b"\xff\xfe", "empty", 1),
-        (b"x" * (LARGEST + 1), "larger than 1000 kB", None),
+        (b"x" * (LARGEST + 1), "larger than 250 kB", None),
     ],
     ids=["latin-1", "png", "empty", "blank", "only-bom", "half-utf-16", "empty-utf-16", "too-big"],
 )
