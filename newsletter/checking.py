@@ -23,11 +23,12 @@ from newsletter.checks import (
     SendingSubject,
     waived,
 )
+from newsletter.checks.editions import BrokenTemplate
 from newsletter.checks.spam import Missing, SpamScore, score
 from newsletter.config import FILE, Settings
-from newsletter.editions import Edition, fill
-from newsletter.errors import NewsletterError
-from newsletter.findings import Finding
+from newsletter.editions import Edition, TemplateProblem, fill
+from newsletter.errors import NewsletterError, TemplateError
+from newsletter.findings import Finding, Position
 from newsletter.issues import Issue, issue_ids
 
 WEEK = timedelta(days=7)
@@ -42,7 +43,7 @@ class Shown:
     edition: Edition
     readers: int
     segments: tuple[str, ...]  #: of one of them, in order of priority
-    problems: tuple[Finding, ...] = ()  #: of its MJML
+    problems: tuple[TemplateProblem, ...] = ()
 
 
 class Checking:
@@ -103,12 +104,17 @@ class Checking:
         transport: str,
         today: date,
         errors_only: bool = False,
+        broken: TemplateError | None = None,
     ) -> list[Finding]:
         """Everything that is wrong with an issue, its briefs, its editions and their sending; with
-        `errors_only` at least all that blocks: enough to plan, and quicker."""
+        `errors_only` at least all that blocks: enough to plan, and quicker. `broken` is what kept the
+        editions from being rendered."""
         subject = self.subject(issue, groups, issue.day or today)
         found = self.linter.issue(subject)
         editions = list(shown)
+        if broken:
+            at = Position(broken.line or 1, 1)
+            found.append(BrokenTemplate.finding(broken.message, file=broken.file, at=at))
         dead = self._dead(editions)
         for one in editions:
             found += self.linter.edition(self._edition(one, subject, dead), errors_only=errors_only)

@@ -106,6 +106,7 @@ from newsletter.editions import (
     Edition,
     Renderer,
     Signature,
+    TemplateProblem,
     Templates,
     labels_view,
     one_click_allowed,
@@ -120,6 +121,7 @@ from newsletter.errors import (
     NewsletterError,
     NotFoundError,
     RefusedError,
+    TemplateError,
     TransportError,
 )
 from newsletter.files import new_private_file, replace_file
@@ -145,6 +147,7 @@ from newsletter.retention import Deleted, claim_round, delete_old
 from newsletter.text import did_you_mean, slugify, tidy
 from newsletter.tracking import Keyring, Lookup, Spool, Stamper, load_spool
 
+_PROOFREAD = 48  # editions whose templates are read for what MJML takes in silence
 _FAR = 1_000_000  # numbers that are passed over when nobody knows which were given
 TRANSPORTS = ("outbox", "smtp", "sendgrid", "faulty")  #: plug-ins beside them
 
@@ -477,7 +480,10 @@ class Workspace:
             for keys in ((), *((key,) for key in self.segments.keys))
         ]
         arms = [name for name, _ in loaded.manifest.split.shares] or [""]
-        planned = self.editions(loaded, self._not_empty(loaded, kinds), arms=arms)
+        try:
+            planned = self.editions(loaded, self._not_empty(loaded, kinds), arms=arms)
+        except TemplateError as error:
+            return self._check(loaded, groups, [], online=online, broken=error)
         return self._check(loaded, groups, planned, online=online)
 
     def _check(
@@ -489,6 +495,7 @@ class Workspace:
         transport: str | None = None,
         online: bool = False,
         errors_only: bool = False,
+        broken: TemplateError | None = None,
     ) -> list[Finding]:
         people = {group.reader: group.people for group in groups}
         shown = [
@@ -496,8 +503,9 @@ class Workspace:
                 one.edition,
                 sum(people.get(reader, 0) for reader in one.readers),
                 one.readers[0].segments,
+                () if errors_only else self._problems(issue, one, n),
             )
-            for one in planned
+            for n, one in enumerate(planned)
         ]
         checking = self._checking(online=True) if online else self.checking
         return checking.issue(
@@ -507,7 +515,19 @@ class Workspace:
             transport=transport or self.settings.transports.default,
             today=self.today,
             errors_only=errors_only,
+            broken=broken,
         )
+
+    def _problems(
+        self, issue: Issue, planned: PlannedEdition, n: int
+    ) -> tuple[TemplateProblem, ...]:
+        """What is wrong with the templates, as far as this edition shows it. After some dozens nothing
+        new comes."""
+        if n >= _PROOFREAD:
+            return ()
+        composer, edition = self.composer(issue), planned.edition
+        reader = planned.readers[0].segments
+        return tuple(self.renderer.problems(composer, reader, edition.signature))
 
     def _not_empty(self, issue: Issue, kinds: Sequence[ReaderKind]) -> list[ReaderKind]:
         """Those of these readers to whom the issue says anything."""

@@ -60,7 +60,7 @@ def split_source(text: str, vocabulary: Vocabulary) -> Source:
     It is Markdown when it begins with a heading, marks a known label as a heading or in bold, or
     has front matter and no unmarked label below. Everything else is plain text.
     """
-    lines = tuple(LINE_BREAKS.split(text))
+    lines = tuple(LINE_BREAKS.split(text.removeprefix("\ufeff")))
     if all(_QUOTED.match(line) for line in lines if tidy(line)):  # an answered mail
         lines = tuple(_QUOTED.sub("", line, count=1) for line in lines)
     start = next((i for i, line in enumerate(lines) if tidy(line)), 0)

@@ -17,8 +17,8 @@ from newsletter.briefs import Brief, ParsedBrief
 from newsletter.checks.dns import DomainReport
 from newsletter.checks.spam import Missing, SpamScore
 from newsletter.config import Settings
-from newsletter.editions import Edition, plain
-from newsletter.findings import Finding, Position
+from newsletter.editions import Edition, TemplateProblem, plain
+from newsletter.findings import Position
 from newsletter.issues import Issue
 
 Part = Literal["headline", "take", "why", "action", "heading", "body"]
@@ -159,9 +159,7 @@ class EditionSubject:
     subject: IssueSubject
     readers: int  #: people who get it
     segments: tuple[str, ...]  #: of a reader who gets it, in order of priority
-    problems: tuple[
-        Finding, ...
-    ] = ()  #: of the MJML from which it was made, at the template's line
+    problems: tuple[TemplateProblem, ...] = ()  #: of the templates that made it
     dead: Mapping[str, str] = field(default_factory=dict)  #: addresses that do not answer, and why
     _seen: dict[object, object] = field(default_factory=dict, repr=False)
 

@@ -279,6 +279,28 @@ def test_a_dark_colour_that_is_too_pale(tmp_path: Path) -> None:
     assert not told["ED401"]
 
 
+def test_a_template_that_can_not_be_used(tmp_path: Path) -> None:
+    root = init(tmp_path / "publication")
+    template = root / "templates" / "blocks" / "footer.mjml.j2"
+    text = template.read_text("utf-8")
+    template.write_text(text.replace("{% if e.reason %}", "{{ e.nothing }}{% if e.reason %}", 1))
+    line = next(n for n, one in enumerate(text.splitlines(), 1) if "if e.reason" in one)
+    told = by_code(root)
+    assert at(told["ED506"]) == [("footer.mjml.j2", line)]
+    assert told["ED506"][0].blocks
+
+
+def test_mjml_that_is_dropped_is_told_at_the_templates_line(tmp_path: Path) -> None:
+    root = init(tmp_path / "publication")
+    template = root / "templates" / "blocks" / "footer.mjml.j2"
+    text = template.read_text("utf-8")
+    template.write_text(text.replace("<mj-text ", '<mj-text colour="#123456" ', 1), "utf-8")
+    line = next(n for n, one in enumerate(text.splitlines(), 1) if "<mj-text " in one)
+    (found,) = by_code(root)["ED507"]
+    assert at([found]) == [("footer.mjml.j2", line)]
+    assert "color" in found.message
+
+
 def test_a_word_wider_than_the_text_part(tmp_path: Path) -> None:
     root = init(tmp_path / "publication")
     path = root / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
@@ -296,7 +318,9 @@ def test_the_sending_is_looked_at_where_mails_leave(tmp_path: Path) -> None:
     text = text.replace("http://127.0.0.1:8000", "http://news.example.com")
     config.write_text(text, "utf-8")
     told = by_code(root)
-    lines = {code: at(told[code]) for code in ("SD100", "SD201", "SD202", "SD203")}
+    lines = {
+        code: at(told[code]) for code in ("ED506", "ED507", "SD100", "SD201", "SD202", "SD203")
+    }
     email = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("email"))
     base = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("base_url"))
     assert lines["SD100"] == lines["SD201"] == [("newsletter.toml", email)]
@@ -310,7 +334,7 @@ ELSEWHERE = {
     "ED601", "ED602",  # test_leaks
     "IS106", "IS101", "IS116", "ED101", "IS202", "ED603", "ED402", "ED505",
     "SD100", "SD201", "SD202", "SD203",  # above
-    "IS119", "ED506",  # test_blocks, test_templates
+    "IS119",  # test_blocks
 }  # fmt: skip
 
 

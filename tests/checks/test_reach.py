@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import socket
 import subprocess
@@ -269,24 +268,17 @@ def test_two_at_a_time_at_one_host_and_more_at_many(names: dict[str, str | int])
 def test_a_gap_lies_between_two_requests_to_a_host_as_its_robots_want(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    times: dict[str, list[float]] = {"own": [], "theirs": []}
-
-    def note(handler: Handler) -> None:
-        times[handler.path.split("/")[1]].append(time.monotonic())
-        answer(handler)
-
-    def between(name: str) -> float:
-        ordered = sorted(times[name])
-        return min(later - sooner for sooner, later in itertools.pairwise(ordered))
-
-    with serving({f"/own/{n}": note for n in range(3)}) as server:
+    """Told by the time that all of them take at least: a busy machine only makes it longer."""
+    with serving({f"/own/{n}": page() for n in range(3)}) as server:
+        begun = time.monotonic()
         look(*(server.url(f"/own/{n}") for n in range(3)), gap=0.1)
-    assert between("own") > 0.05
+        assert time.monotonic() - begun > 0.2
     monkeypatch.setattr(reach, "_MOST_DELAY", 0.2)
     robots = page(body=b"User-agent: *\nCrawl-delay: 600\n")
-    with serving({"/robots.txt": robots, "/theirs/0": note, "/theirs/1": note}) as server:
+    with serving({"/robots.txt": robots, "/theirs/0": page(), "/theirs/1": page()}) as server:
+        begun = time.monotonic()
         look(*(server.url(f"/theirs/{n}") for n in range(2)))
-    assert between("theirs") > 0.1
+        assert time.monotonic() - begun > 0.2
 
 
 @pytest.mark.parametrize("silence", [keep_silent, drip])
