@@ -80,7 +80,7 @@
     for (const style of mail.querySelectorAll("style")) style.textContent = scheme(style.textContent);
     for (const one of mail.querySelectorAll("[media]")) one.setAttribute("media", scheme(one.getAttribute("media")));
     for (const link of mail.querySelectorAll("[target]")) link.removeAttribute("target");
-    for (const pixel of mail.querySelectorAll('img[width="1"][height="1"]')) pixel.remove(); // of opens
+    for (const pixel of mail.querySelectorAll('img[width="1"][alt=""]')) pixel.remove(); // of opens
     if (chosen.images === "off") for (const image of mail.querySelectorAll("img")) blank(mail, image);
     const pictures = chosen.images === "off" ? "'none'" : "data: http: https:";
     const first = mail.createElement("meta");
@@ -201,11 +201,12 @@
       frame.srcdoc = framed(said.html, at || (card.html && changedBrief(card.html, said.html)));
       const before = [...view.children];
       if (before.length) frame.classList.add("waiting"); // the old one stays until there is a new one
-      frame.addEventListener("load", () => {
-        before.forEach((one) => one.remove());
-        frame.classList.remove("waiting");
-      }, { once: true });
+      const loaded = new Promise((done) => frame.addEventListener("load", done, { once: true }));
       view.append(frame);
+      keep(card, said.html);
+      await loaded;
+      before.forEach((one) => one.remove());
+      frame.classList.remove("waiting");
     } else {
       const text = document.createElement("pre");
       text.tabIndex = 0;
@@ -216,13 +217,37 @@
       const kept = view.firstElementChild ? view.firstElementChild.scrollTop : 0;
       view.replaceChildren(text);
       text.scrollTop = kept;
+      keep(card, said.html);
     }
-    card.html = said.html;
+  }
+
+  function keep(card, html) {
+    card.html = html;
     drawn.delete(card);
     drawn.add(card);
     for (const old of drawn) {
       if (drawn.size <= MOST_DRAWN) break;
       if (!near.has(old)) clear(old);
+    }
+  }
+
+  let turn = 0;
+
+  /** Draw what is looked at, then what is near, one after the other: what somebody waits for does not
+      wait for the rest. */
+  async function drawNear() {
+    const mine = (turn += 1);
+    const away = ({ node }) => {
+      const { top, bottom } = node.getBoundingClientRect();
+      return bottom < 0 || top > innerHeight ? 1 : 0;
+    };
+    const order = [...near].sort((one, other) => away(one) - away(other));
+    order.forEach((card, n) => {
+      if (n < 4) contents(card.edition).catch(() => {}); // meanwhile; `draw` says what is wrong
+    });
+    for (const card of order) {
+      if (mine !== turn) return;
+      if (near.has(card)) await draw(card);
     }
   }
 
@@ -261,7 +286,7 @@
       after = card.node;
     }
     for (const card of drawn) if (!near.has(card)) clear(card);
-    for (const card of near) draw(card);
+    drawNear();
     filter();
     const all = page.editions.reduce((sum, edition) => sum + edition.recipients, 0);
     const count = page.editions.length;
@@ -284,7 +309,7 @@
     document.body.dataset.show = chosen.show;
     document.body.dataset.scheme = chosen.scheme;
     for (const card of drawn) if (!near.has(card)) clear(card);
-    for (const card of near) draw(card);
+    drawNear();
     writeAddress();
   }
 
@@ -362,19 +387,37 @@
     return line;
   }
 
+  /** Steps in which a short word, or a space, between two changes is taken for changed: "by" alone says
+      nothing of what is the same. */
+  function joinedUp(all) {
+    const found = [];
+    for (let at = 0; at < all.length; ) {
+      if (all[at][0] !== " ") {
+        found.push(all[at]);
+        at += 1;
+        continue;
+      }
+      let end = at;
+      while (end < all.length && all[end][0] === " ") end += 1;
+      const run = all.slice(at, end).map(([, word]) => word);
+      const island = at > 0 && end < all.length && run.join("").trim().length <= 3;
+      if (island) found.push(...run.map((word) => ["-", word]), ...run.map((word) => ["+", word]));
+      else found.push(...all.slice(at, end));
+      at = end;
+    }
+    return found;
+  }
+
   /** Both sides of a pair of paragraphs, the words that differ marked. */
   function pair(left, right) {
-    const both = steps(words(left), words(right));
+    const both = joinedUp(steps(words(left), words(right)));
     const same = both.filter(([sign, word]) => sign === " " && word.trim()).length;
     const whole = same < 0.3 * Math.max(words(left).length, words(right).length) / 2;
     const side = (sign) => {
       if (whole) return [[true, sign === "-" ? left : right]];
       const parts = [];
-      both.filter(([one]) => one === " " || one === sign).forEach(([one, word], at, all) => {
-        // a space between two marked words belongs to what is marked
-        const between = one === " " && !word.trim() && at > 0 && at + 1 < all.length
-          && all[at - 1][0] !== " " && all[at + 1][0] !== " ";
-        const marked = one !== " " || between;
+      both.filter(([one]) => one === " " || one === sign).forEach(([one, word]) => {
+        const marked = one !== " ";
         if (parts.length && parts[parts.length - 1][0] === marked) parts[parts.length - 1][1] += word;
         else parts.push([marked, word]);
       });
