@@ -23,6 +23,7 @@ COLUMNS = 6
 TILE = (375, 720)  #: CSS pixels of a mail, as a phone shows its beginning
 GAP, HEAD, CAPTION = 32, 96, 112  #: between tiles, above all of them, above each
 _PATIENCE = 90.0  # seconds; 24 mails take four on two cores
+_OWN = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")  # the browser's, thrown away with it
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _QUIET = [
     "--headless",
@@ -62,7 +63,7 @@ def photographed(html: str, tiles: int) -> bytes:
             "chromium) or leave --png out: the page shows the same"
         )
     with tempfile.TemporaryDirectory(
-        prefix="newsletter-sheet-", ignore_cleanup_errors=True
+        prefix="newsletter-sheet-", dir=_scratch(), ignore_cleanup_errors=True
     ) as folder:
         page, picture = Path(folder, "sheet.html"), Path(folder, "sheet.png")
         page.write_text(html, "utf-8")
@@ -76,7 +77,7 @@ def photographed(html: str, tiles: int) -> bytes:
             f"--screenshot={picture}",
             page.as_uri(),
         ]
-        said = _run(command, {**os.environ, "HOME": folder, "XDG_CONFIG_HOME": folder})
+        said = _run(command, {**os.environ, **dict.fromkeys(_OWN, folder)})
         if not picture.exists():
             raise RefusedError(f"{program} took no picture: {said or 'it said nothing'}")
         return _small(picture)
@@ -106,7 +107,15 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
         if process.stderr:
             process.stderr.close()
     lines = errors.decode("utf-8", "replace").strip().splitlines()
-    return tidy(lines[-1])[:300] if lines else ""
+    fatal = [line for line in lines if "FATAL" in line]
+    return tidy((fatal or lines)[-1])[:300] if lines else ""
+
+
+def _scratch() -> str | None:
+    """Where its files go; None for the usual place. It makes a socket there, whose path may have 107
+    characters, of which it needs 77 itself."""
+    long = len(tempfile.gettempdir()) > 30
+    return "/tmp" if long and os.access("/tmp", os.W_OK) else None  # noqa: S108
 
 
 def _small(picture: Path) -> bytes:

@@ -194,6 +194,9 @@
     }
     if (card.of !== edition || card.shown !== wanted) return; // overtaken
     weigh(card, said.bytes);
+    const scrolls = chosen.show === "mail" && chosen.width === "desktop" && view.clientWidth < 700;
+    view.toggleAttribute("tabindex", scrolls);
+    if (scrolls) view.tabIndex = 0; // it is wider than the screen, and the arrow keys move it
     if (chosen.show === "mail") {
       const frame = document.createElement("iframe");
       frame.setAttribute("sandbox", "");
@@ -564,7 +567,7 @@
   }
 
   function listen() {
-    const source = new EventSource(`events?since=${encodeURIComponent(page.version)}`);
+    const source = new EventSource(`/events?since=${encodeURIComponent(page.version)}`);
     source.addEventListener("changed", refresh);
     source.addEventListener("open", () => (find("state").textContent = "Shows what is saved, as it is saved"));
     source.addEventListener("error", () => (find("state").textContent = "newsletter serve does not answer; trying again"));

@@ -287,10 +287,18 @@ class _Preview:
             return page_data([], live=True, version=version) | {"error": self._said(error)}
 
     def _said(self, error: NewsletterError) -> dict[str, Any]:
-        file = error.file
-        if file and Path(file).is_relative_to(self.root):
-            file = str(Path(file).relative_to(self.root))
-        return {"message": error.message, "file": file, "line": error.line}
+        return {"message": error.message, "file": self._file(error), "line": error.line}
+
+    def _file(self, error: NewsletterError) -> str | None:
+        """As it is called in the workspace."""
+        if error.file and Path(error.file).is_relative_to(self.root):
+            return str(Path(error.file).relative_to(self.root))
+        return error.file
+
+    def _alone(self, error: NewsletterError, version: str, title: str = "Preview") -> str:
+        """The error as a page, of the files at that version."""
+        said = type(error)(error.message, file=self._file(error), line=error.line)
+        return _plain(str(said), version, title)
 
     async def index(self, _request: Request) -> Response:
         def look(workspace: Workspace) -> str:
@@ -307,10 +315,11 @@ class _Preview:
 
     def _shown(self, look: Callable[[Workspace], str]) -> str:
         """A page, or the error that is in its way: in plain words, since templates may be broken."""
+        version = self.desk.version
         try:
             return self.desk.ask(look, again=True)
         except NewsletterError as error:
-            return _plain(str(error))
+            return self._alone(error, version)
 
     async def page(self, request: Request) -> Response:
         issue = request.path_params["issue"]
@@ -324,7 +333,7 @@ class _Preview:
         try:
             return _page(await run_in_threadpool(self.desk.ask, look))
         except NewsletterError as error:
-            return _page(_plain(str(error), f"Preview of {issue}"))
+            return _page(self._alone(error, data["version"], f"Preview of {issue}"))
 
     async def data(self, request: Request) -> Response:
         found = await run_in_threadpool(self._listing, request.path_params["issue"])
@@ -350,6 +359,7 @@ class _Preview:
         issue, key, kind = (request.path_params[name] for name in ("issue", "key", "kind"))
         if kind not in ("html", "txt"):
             raise HTTPException(404)
+        version = self.desk.version
 
         def look(workspace: Workspace) -> dict[str, Any] | None:
             edition = self.desk.drafts(workspace, issue)[0].edition(key)
@@ -362,7 +372,7 @@ class _Preview:
         try:
             found = await run_in_threadpool(self.desk.ask, look)
         except NewsletterError as error:
-            return _page(_plain(str(error)))
+            return _page(self._alone(error, version))
         if found is None:
             raise HTTPException(404)
         if kind == "txt":
@@ -378,10 +388,12 @@ class _Preview:
         try:
             text = await run_in_threadpool(self.desk.ask, look)
         except NewsletterError as error:
-            # the page has said nothing yet: this is the way to say it
-            _log.warning("%s", error)
+            _log.warning("%s", error)  # the page can't say it
             raise HTTPException(404) from error
         return Response(text, media_type="text/javascript", headers=_headers(_PAGE))
+
+    async def wait(self, _request: Request) -> Response:
+        return Response(_WAIT, media_type="text/javascript", headers=_headers(_PAGE))
 
     async def no_icon(self, _request: Request) -> Response:
         return Response(status_code=204)
@@ -413,16 +425,24 @@ def _json(document: Any, status: int = 200) -> Response:
     return JSONResponse(document, status, headers=_headers(_PAGE))
 
 
-def _plain(message: str, title: str = "Preview") -> str:
-    """A page that needs no template, since one of them may be what is broken. It looks again by
-    itself, until it is mended."""
+#: Of a page that waits until something is saved.
+_WAIT = (
+    'new EventSource("/events?since=" + document.currentScript.dataset.since)'
+    '.addEventListener("changed", () => location.reload());\n'
+)
+
+
+def _plain(message: str, version: str, title: str) -> str:
+    """A page that needs no template, since one of them may be what is broken. It looks again after the
+    next save."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
         'content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f'<meta http-equiv="refresh" content="1"><title>{escape(title)}</title>'
+        f"<title>{escape(title)}</title>"
         "<style>body { font: 17px/1.5 sans-serif; margin: 32px auto; max-width: 70ch; padding: 0 24px; "
         "overflow-wrap: anywhere; }</style>"
-        f"<h1>{escape(title)}</h1><p>{escape(message)}</p></html>"
+        f"<h1>{escape(title)}</h1><p>{escape(message)}</p>"
+        f'<script src="/wait.js" data-since="{escape(version)}"></script></html>'
     )
 
 
@@ -440,11 +460,12 @@ def preview_app(root: Path, *, patience: float) -> tuple[Starlette, Callable[[],
         routes=[
             Route("/", preview.index),
             Route(f"/{SCRIPT}", preview.script),
+            Route("/wait.js", preview.wait),
+            Route("/events", preview.events),
             Route("/favicon.ico", preview.no_icon),
             Route("/{issue}", preview.to_page),
             Route("/{issue}/", preview.page),
             Route("/{issue}/data", preview.data),
-            Route("/{issue}/events", preview.events),
             Route("/{issue}/contents/{key}", preview.contents),
             Route("/{issue}/{key}.{kind}", preview.mail),
         ],

@@ -291,7 +291,8 @@ def test_pages_fit_and_can_be_used_by_everybody(
         page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         if name != "coverage":
-            page.wait_for_function("document.querySelector('#grid iframe, #grid pre')")
+            shown = "#differences p" if name == "comparison" else "#grid iframe, #grid pre"
+            expect(page.locator(shown).first).to_be_visible()
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{wide} px wide at {width} px"
         found = Axe().run(page, options={"resultTypes": ["violations"], "iframes": False})
@@ -473,8 +474,16 @@ def test_new_names_of_segments_and_what_forbids_sending_are_seen(
     replacement.write_text(path.read_text("utf-8").replace('"AI teams"', '"AI crews"'), "utf-8")
     replacement.replace(path)
     expect(live.get_by_role("heading", name="AI crews", exact=True)).to_be_visible()
-    # briefs still speak of "AI teams", which is nobody now
-    expect(live.locator("#findings")).to_contain_text(f"issues/{ISSUE}/briefs/")
+    brief = workspace_dir / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
+    text = brief.read_text("utf-8")
+    brief.write_text(
+        text.replace("- AI crews:", "- Wizards:").replace("- AI teams:", "- Wizards:"), "utf-8"
+    )
+    place = f"issues/{ISSUE}/briefs/quillon-price-cut.md:29"
+    expect(live.locator("#findings")).to_contain_text(place)
+    expect(live.locator("#findings")).to_contain_text("Wizards")
+    brief.write_text(text, "utf-8")
+    expect(live.locator("#findings")).not_to_contain_text("Wizards")
 
 
 def test_an_opened_mail_runs_nothing_and_its_links_work(
