@@ -128,18 +128,18 @@ def test_every_edition_says_what_an_inbox_and_an_editor_want_to_know(tab: Page) 
 def test_width_colours_text_and_source_are_chosen_for_all_and_remembered(
     tab: Page, context: BrowserContext
 ) -> None:
-    assert first(tab).evaluate("frame => frame.clientWidth") == 375
+    expect(first(tab)).to_have_js_property("clientWidth", 375)
     assert paper(tab) > 200
     choose(tab, "Desktop")
     choose(tab, "Dark")
-    assert first(tab).evaluate("frame => frame.clientWidth") == 700
+    expect(first(tab)).to_have_js_property("clientWidth", 700)
     expect(tab.locator("iframe.waiting")).to_have_count(0)
     assert paper(tab) < 80
     assert "width=desktop" in tab.url
     assert "scheme=dark" in tab.url
     again = context.new_page()
     again.goto(tab.url)
-    assert first(again).evaluate("frame => frame.clientWidth") == 700
+    expect(first(again)).to_have_js_property("clientWidth", 700)
     assert paper(again) < 80
     choose(again, "Text")
     expect(again.locator("article").first.locator("pre")).to_contain_text("DO THIS WEEK")
@@ -164,7 +164,7 @@ def test_the_colours_of_a_mail_are_the_chosen_ones_whatever_the_system_is_set_to
 def test_the_controls_work_from_the_keyboard(tab: Page) -> None:
     tab.get_by_role("radio", name="Phone").focus()
     tab.keyboard.press("ArrowRight")
-    assert first(tab).evaluate("frame => frame.clientWidth") == 700
+    expect(first(tab)).to_have_js_property("clientWidth", 700)
     tab.keyboard.press("Tab")
     tab.keyboard.press("ArrowRight")
     assert "scheme=dark" in tab.url
