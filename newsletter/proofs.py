@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,99 @@ import sqlalchemy as sa
 
 from newsletter.audience import ReaderKind
 from newsletter.delivery import Envelope, PlannedEdition, letter, to_header
-from newsletter.editions import Edition, fill
+from newsletter.editions import Composer, Edition, Renderer, Signature, fill
 from newsletter.text import slugify
 from newsletter.tracking import TEST, Stamper
+
+TO = "you@example.com"  #: whom the mail of a preview is to
+SCRIPT = "preview.js"  #: of the page, in the templates' folder and beside every page
+#: of an edition, as `issue preview --json` prints it
+FIELDS = (
+    "edition", "lens", "segments", "recipients", "bytes", "subject", "html_file", "text_file"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A written preview."""
+
+    index: Path  #: the page that shows all editions
+    files: tuple[Path, ...]  #: HTML and text of each
+    editions: tuple[dict[str, Any], ...]  #: with `FIELDS`; the one for most readers first
+
+
+def listing(
+    signatures: Mapping[Signature, Sequence[ReaderKind]],
+    people: Mapping[ReaderKind, int],
+    names: Mapping[str, str],
+) -> list[tuple[dict[str, Any], Signature]]:
+    """What can be said of editions before they are rendered, the one for most readers first. Each has
+    a `key`, which stays the same while its words change."""
+    found: list[tuple[dict[str, Any], Signature]] = []
+    for signature, kinds in signatures.items():
+        read_by = {key for reader in kinds for key in reader.segments}
+        entry: dict[str, Any] = {
+            "lens": signature.lens,
+            "language": signature.language,
+            "segments": [name for key, name in names.items() if key in read_by],
+            "recipients": sum(people.get(reader, 0) for reader in kinds),
+            "subject": signature.subject,
+            "preheader": signature.preheader,
+        }
+        found.append((entry, signature))
+    found.sort(key=lambda one: (-one[0]["recipients"], one[0]["lens"], one[0]["segments"]))
+    used: Counter[str] = Counter()
+    for entry, _ in found:
+        stem = f"{slugify(entry['lens'] or 'everybody')}-{entry['language']}"
+        used[stem] += 1
+        entry["key"] = stem if used[stem] == 1 else f"{stem}-{used[stem]}"
+    return found
+
+
+class Drafts:
+    """The editions of an issue as its files are now: listed at once, each rendered when it is asked
+    for, which takes 10 ms. Not for several threads at a time."""
+
+    def __init__(
+        self,
+        composer: Composer,
+        renderer: Renderer,
+        signatures: Mapping[Signature, Sequence[ReaderKind]],
+        people: Mapping[ReaderKind, int],
+        names: Mapping[str, str],
+    ) -> None:
+        found = listing(signatures, people, names)
+        for entry, _ in found:
+            entry |= {"html_file": f"{entry['key']}.html", "text_file": f"{entry['key']}.txt"}
+        self.entries = [entry for entry, _ in found]
+        self._signatures = {entry["key"]: signature for entry, signature in found}
+        self._readers = {key: signatures[one][0] for key, one in self._signatures.items()}
+        self._composer, self._renderer = composer, renderer
+        self._rendered: dict[str, Edition] = {}
+
+    def edition(self, key: str) -> Edition | None:
+        """The edition with this key, or None. Raises TemplateError."""
+        if key not in self._rendered and key in self._signatures:
+            self._rendered[key] = self._renderer.edition(
+                self._composer, self._readers[key].segments, self._signatures[key]
+            )
+        return self._rendered.get(key)
+
+
+def page_data(editions: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+    """What the page's script works with."""
+    return {
+        "editions": editions,
+        "languages": len({one["language"] for one in editions}),
+        "findings": [],
+        "error": None,
+        **more,
+    }
+
+
+def _lines(text: str, pieces: dict[str, int]) -> list[int]:
+    """The text as numbers of its lines in `pieces`, which grows."""
+    return [pieces.setdefault(line, len(pieces)) for line in text.split("\n")]
 
 
 class Proofs:
@@ -41,49 +133,71 @@ class Proofs:
         self,
         folder: Path,
         planned: Sequence[PlannedEdition],
+        *,
         people: Mapping[ReaderKind, int],
         names: Mapping[str, str],
-        page: Callable[..., str],
-    ) -> list[Path]:
-        """Write editions as HTML and text into an emptied folder; returns an index page, then them.
+        page: Callable[[Mapping[str, Any]], str],
+        script: bytes,
+    ) -> Preview:
+        """Write editions as HTML and text into an emptied folder, and a page that shows them.
 
         `people` counts readers by what their edition depends on, `names` maps segment keys to names, in
-        order of priority, and `page` renders the index from its `editions`.
+        order of priority, `page` renders the page from what its `script` works with.
         """
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         files: list[Path] = []
-        entries: list[dict[str, Any]] = []
-        for one in planned:
-            edition = one.edition
-            values = self.values(edition.id)
-            stem = (
-                f"{slugify(edition.lens or 'everybody')}-{one.readers[0].language}-{edition.id[:6]}"
-            )
+        pieces: dict[str, int] = {}
+        shown: list[dict[str, Any]] = []
+        of = {one.edition.signature: one.edition for one in planned}
+        for entry, signature in listing(
+            {one.edition.signature: one.readers for one in planned}, people, names
+        ):
+            edition = of[signature]
+            values = self.values(edition.id, TO)
+            stem = f"{slugify(edition.lens or 'everybody')}-{signature.language}-{edition.id[:6]}"
             html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
             html.write_text(fill(edition.html, edition.nonce, values, "html"), "utf-8")
             text.write_text(fill(edition.text, edition.nonce, values, "text"), "utf-8")
             files += [html, text]
-            read_by = {key for reader in one.readers for key in reader.segments}
-            entries.append(
+            entry |= {
+                "edition": edition.id,
+                "bytes": edition.html_bytes,
+                "html_file": html.name,
+                "text_file": text.name,
+            }
+            # Editions have most of their lines in common, once the tokens are out of them: 500 of
+            # them are a page of a few megabytes instead of thirty.
+            marks = {name: f"\ue000{name}\ue001" for name in values}
+            shown.append(
                 {
-                    "edition": edition.id,
-                    "lens": edition.lens,
-                    "segments": [name for key, name in names.items() if key in read_by],
-                    "recipients": sum(people.get(reader, 0) for reader in one.readers),
-                    "bytes": edition.html_bytes,
-                    "subject": edition.subject,
-                    "html_file": html.name,
-                    "text_file": text.name,
+                    **entry,
+                    "html": _lines(fill(edition.html, edition.nonce, marks, "html"), pieces),
+                    "text": _lines(fill(edition.text, edition.nonce, marks, "text"), pieces),
+                    "slots": values,
                 }
             )
-        entries.sort(key=lambda entry: -entry["recipients"])
         index = folder / "index.html"
-        index.write_text(page(editions=entries), "utf-8")
-        return [index, *sorted(files)]
+        data = page_data(shown, pieces=list(pieces), live=False)
+        index.write_text(page(data), "utf-8")
+        (folder / SCRIPT).write_bytes(script)
+        return Preview(
+            index,
+            tuple(sorted(files)),
+            tuple({name: entry[name] for name in FIELDS} for entry in shown),
+        )
 
-    def values(self, edition: str, to: str = "you@example.com") -> dict[str, str]:
+    def contents(self, edition: Edition) -> dict[str, Any]:
+        """What the page shows of one edition: `bytes` of its HTML, `html`, `text`."""
+        values = self.values(edition.id, TO)
+        return {
+            "bytes": edition.html_bytes,
+            "html": fill(edition.html, edition.nonce, values, "html"),
+            "text": fill(edition.text, edition.nonce, values, "text"),
+        }
+
+    def values(self, edition: str, to: str = TO) -> dict[str, str]:
         """What fills the slots of a proof of an edition, by its id."""
         now = datetime.now(UTC)
         return self.stamper.values(

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -54,6 +54,7 @@ from newsletter.briefs import (
 )
 from newsletter.checking import Checking, Shown
 from newsletter.config import TRANSPORT_PLUGINS, DkimSettings, Settings, load
+from newsletter.contact_sheet import MOST_TILES, photographed
 from newsletter.db import (
     PATIENCE,
     Database,
@@ -128,6 +129,7 @@ from newsletter.files import new_private_file, replace_file
 from newsletter.findings import Finding, blocking
 from newsletter.forget import BACKUPS, Erasure, forget_files
 from newsletter.issues import (
+    NOBODY,
     Candidate,
     Choice,
     Coverage,
@@ -141,7 +143,7 @@ from newsletter.issues import (
 )
 from newsletter.joining import Joining
 from newsletter.languages import SOURCE
-from newsletter.proofs import Proofs
+from newsletter.proofs import SCRIPT, Drafts, Preview, Proofs
 from newsletter.reports import is_kept, issue_report
 from newsletter.retention import Deleted, claim_round, delete_old
 from newsletter.text import did_you_mean, slugify, tidy
@@ -456,10 +458,12 @@ class Workspace:
         zone = self.settings.publication.zone
         return assemble(self.root, issue, candidates, choice, add=add, zone=zone)
 
-    def groups(self, topics: Sequence[str] = ()) -> list[Group]:
+    def groups(self, topics: Sequence[str] = (), *, loaded: bool = True) -> list[Group]:
         """Everybody who may be mailed now, by what their edition depends on; `topics` are those that
-        some may not have chosen."""
-        self.load_events()
+        some may not have chosen. Without `loaded`, what came back since the last look is left out, and
+        nothing is written."""
+        if loaded:
+            self.load_events()
         with self.database.read() as connection:
             return sendable_groups(
                 connection,
@@ -536,6 +540,24 @@ class Workspace:
 
     def coverage(self, issue: str) -> Coverage:
         return coverage(self.issue(issue), self.segments, self.groups())
+
+    def coverage_page(self, issue: str) -> str:
+        """The same as one self-contained HTML page."""
+        loaded = self.issue(issue)
+        matrix = coverage(loaded, self.segments, self.groups())
+        reasons = [
+            (row.headline, cell.reason)
+            for row in matrix.rows
+            for cell in row.cells.values()
+            if cell.reason
+        ]
+        return self.page(
+            "coverage.html.j2",
+            issue=loaded,
+            matrix=matrix,
+            names={NOBODY: "No segment", **self.names},
+            notes=list(dict.fromkeys(reasons)),
+        )
 
     # -- audience --------------------------------------------------------------------------------
 
@@ -815,12 +837,11 @@ class Workspace:
             self.templates.own_words,
         )
 
-    def editions(
-        self, issue: Issue, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
-    ) -> list[PlannedEdition]:
-        """The editions for these readers in these arms of the split test, each rendered once; readers
-        who share one are joined."""
-        composer = self.composer(issue)
+    def signatures(
+        self, composer: Composer, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
+    ) -> dict[Signature, list[ReaderKind]]:
+        """What the editions for these readers in these arms of the split test would say, and who shares
+        each. Raises RefusedError when there are too many."""
         shared: dict[Signature, list[ReaderKind]] = {}
         for arm in arms:
             for one in readers:
@@ -834,6 +855,15 @@ class Workspace:
                 f"What multiplies them: {what_multiplies(list(shared))}. "
                 "Join segments, or give fewer actions or texts of their own"
             )
+        return shared
+
+    def editions(
+        self, issue: Issue, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
+    ) -> list[PlannedEdition]:
+        """The editions for these readers in these arms of the split test, each rendered once; readers
+        who share one are joined."""
+        composer = self.composer(issue)
+        shared = self.signatures(composer, readers, arms=arms)
         jobs = [(signature, kinds[0].segments) for signature, kinds in shared.items()]
         made = render_all(self.renderer, composer, jobs)
         return [
@@ -844,7 +874,15 @@ class Workspace:
     def preview(
         self, issue: str, *, segments: Sequence[str] | None = None, email: str | None = None
     ) -> list[Path]:
-        """Write the editions of an issue as files to look at; returns them, an index page first.
+        """Write the editions of an issue as files to look at; returns them, an index page first. See
+        `write_preview`."""
+        written = self.write_preview(issue, segments=segments, email=email)
+        return [written.index, *written.files]
+
+    def write_preview(
+        self, issue: str, *, segments: Sequence[str] | None = None, email: str | None = None
+    ) -> Preview:
+        """Write the editions of an issue as files to look at, and a page that shows them.
 
         Everybody's by default; with `segments` that of readers in just these, with `email` the
         person's. Links work and nothing is counted.
@@ -860,15 +898,54 @@ class Workspace:
             kind = own._replace(segments=keys)
             groups = {kind: groups.get(kind, 0)}
         planned = self.editions(loaded, list(groups) or [own])
-        with self.database.write() as connection:
-            store_editions(connection, [one.edition for one in planned], datetime.now(UTC))
+        self.keep_editions([one.edition for one in planned])
         return self.proofs.write(
             self.root / "var" / "preview" / loaded.id,
             planned,
-            groups,
-            self.names,
-            lambda **values: self.page("preview.html.j2", issue_id=loaded.id, **values),
+            people=groups,
+            names=self.names,
+            page=lambda data: self.preview_page(loaded.id, data),
+            script=self.preview_script(),
         )
+
+    def keep_editions(self, editions: Sequence[Edition]) -> None:
+        """Put editions into the database, so that the links of proofs lead somewhere."""
+        with self.database.write() as connection:
+            store_editions(connection, editions, datetime.now(UTC))
+
+    def preview_page(self, issue: str, data: Mapping[str, Any], *, script: str = SCRIPT) -> str:
+        """The page that shows editions, from `proofs.page_data`; `script` is where its script lies."""
+        return self.page("preview.html.j2", issue_id=issue, preview=data, script=script)
+
+    def preview_script(self) -> bytes:
+        """The script of that page. Raises TemplateError when the workspace has none."""
+        try:
+            return (self.templates.folder / SCRIPT).read_bytes()
+        except OSError as error:
+            raise TemplateError(
+                f"can't be read: {error.strerror}; newsletter init DIR makes a folder with one",
+                file=f"{self.templates.folder.name}/{SCRIPT}",
+            ) from error
+
+    def picture(self, preview: Preview, file: Path) -> int:
+        """Write one PNG of a preview's editions, as phones show them; returns how many are on it.
+        Raises RefusedError without Chromium."""
+        tiles = [
+            {**one, "html": (preview.index.parent / one["html_file"]).read_text("utf-8")}
+            for one in preview.editions[:MOST_TILES]
+        ]
+        issue = preview.index.parent.name
+        html = self.page("contact_sheet.html.j2", issue_id=issue, editions=tiles)
+        replace_file(file, photographed(html, len(tiles)))
+        return len(tiles)
+
+    def drafts(self, issue: Issue, groups: Sequence[Group]) -> Drafts:
+        """The editions of an issue for these readers, not rendered yet."""
+        composer = self.composer(issue)
+        people = {group.reader: group.people for group in groups}
+        readers = list(people) or [ReaderKind((), self.settings.publication.language)]
+        signatures = self.signatures(composer, readers)
+        return Drafts(composer, self.renderer, signatures, people, self.names)
 
     def _kind_of(self, email: str, topics: Sequence[str]) -> ReaderKind:
         """What one reader's edition depends on. Raises NotFoundError."""

@@ -20,6 +20,8 @@ from newsletter.cli.show import (
     tell_findings,
     with_workspace,
 )
+from newsletter.errors import RefusedError
+from newsletter.files import replace_file
 from newsletter.issues import FOLDER, NOBODY, Cell, Choice
 from newsletter.workspace import Workspace
 
@@ -124,6 +126,12 @@ def _issue_of(workspace: Workspace, given: str) -> str:
 )
 @click.option("--for", "email", help="The edition of this person.")
 @click.option("--all", "everybody", is_flag=True, help="All editions (the default).")
+@click.option(
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write one picture of the editions, as phones show them; needs Chromium.",
+)
+@json_option
 @with_workspace
 def preview(
     workspace: Workspace,
@@ -131,6 +139,8 @@ def preview(
     segments: tuple[str, ...],
     email: str | None,
     everybody: bool,  # noqa: ARG001
+    png: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the editions as files to look at; prints the page to open.
 
@@ -138,21 +148,39 @@ def preview(
     """
     for key in segments:
         workspace.segments.get(key)
-    files = workspace.preview(issue_id, segments=segments or None, email=email)
-    out.print(str(files[0]), markup=False)
-    count = (len(files) - 1) // 2
-    err.print(f"{count} edition{'s' if count != 1 else ''}, each as HTML and text")
+    if png:
+        _require_folder(png)
+    written = workspace.write_preview(issue_id, segments=segments or None, email=email)
+    count = len(written.editions)
+    if as_json:
+        print_json({"page": str(written.index), "editions": written.editions})
+    else:
+        out.print(str(written.index), markup=False)
+        err.print(f"{count} edition{'s' if count != 1 else ''}, each as HTML and text")
+    if png:
+        shown = workspace.picture(written, png)
+        of = f" of {count}, those for most readers" if shown < count else ""
+        err.print(f"wrote {png}: {shown} edition{'s' if shown != 1 else ''}{of}", markup=False)
 
 
 @issue.command()
 @_id
 @json_option
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write one HTML page."
+)
 @with_workspace
-def coverage(workspace: Workspace, issue_id: str, as_json: bool) -> None:
+def coverage(workspace: Workspace, issue_id: str, as_json: bool, html: Path | None) -> None:
     """Which audience gets which action of which brief, with head-counts.
 
-    Example: newsletter issue coverage 2026-W48
+    Example: newsletter issue coverage 2026-W48 --html coverage.html
     """
+    if html:
+        _require_folder(html)
+        replace_file(html, workspace.coverage_page(issue_id))
+        err.print(f"wrote {html}", markup=False)
+        if not as_json:
+            return
     matrix = workspace.coverage(issue_id)
     if as_json:
         print_json(matrix.as_dict())
@@ -175,6 +203,11 @@ def coverage(workspace: Workspace, issue_id: str, as_json: bool) -> None:
         out.print("Gate: holds for every reader.")
     else:
         out.print(f"Gate: {matrix.readers_outside:,} readers are outside; see issue check.")
+
+
+def _require_folder(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise RefusedError(f"there is no folder {file.parent} to write {file.name} into")
 
 
 def _cell(cell: Cell) -> str:

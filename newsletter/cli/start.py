@@ -38,20 +38,41 @@ def init_command(folder: Path) -> None:
     help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
-    "--only", type=click.Choice(["public"]), help="Serve just this part; start no scheduled send."
+    "--preview-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the previews, on this machine alone; 2 above --port by default, 0 takes a free one.",
+)
+@click.option("--no-preview", is_flag=True, help="Serve no previews.")
+@click.option(
+    "--only",
+    type=click.Choice(["public"]),
+    help="Serve just this part; start no scheduled send, serve no previews.",
 )
 @with_workspace
-def serve_command(workspace: Workspace, host: str, port: int, only: str | None) -> None:
+def serve_command(
+    workspace: Workspace,
+    host: str,
+    port: int,
+    preview_port: int | None,
+    no_preview: bool,
+    only: str | None,
+) -> None:
     """Serve the public pages (redirects, unsubscribe, actions, archive), and start scheduled sends.
+
+    Previews that follow the files are served too, to this machine alone.
 
     Example: newsletter serve --port 8000
     """
     from newsletter.web import serve
 
+    if preview_port is None:
+        preview_port = port + 2 if port else 0
     serve(
         workspace,
         host=host,
         port=port,
         ready=lambda address: click.echo(f"listening on {address}"),
         clock=only is None,
+        preview_port=None if no_preview or only else preview_port,
+        note=click.echo,
     )
