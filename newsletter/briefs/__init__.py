@@ -5,7 +5,14 @@ Knows segment names only as labels that map to keys; knows no members and no HTM
 
 from newsletter.briefs.dates import NamedDate, due_date, named_dates
 from newsletter.briefs.files import read_brief, read_text
-from newsletter.briefs.inline import inline_markdown, inline_tokens, sources_in
+from newsletter.briefs.inline import (
+    Image,
+    image_in,
+    inline_markdown,
+    inline_tokens,
+    quote_in,
+    sources_in,
+)
 from newsletter.briefs.lint import lint_brief
 from newsletter.briefs.model import (
     EVERYBODY,
@@ -25,6 +32,7 @@ __all__ = [
     "Action",
     "Audiences",
     "Brief",
+    "Image",
     "NamedDate",
     "ParsedBrief",
     "Section",
@@ -33,11 +41,13 @@ __all__ = [
     "action_id",
     "due_date",
     "format_brief",
+    "image_in",
     "inline_markdown",
     "inline_tokens",
     "lint_brief",
     "named_dates",
     "parse_brief",
+    "quote_in",
     "read_brief",
     "read_text",
     "sources_in",

@@ -7,9 +7,11 @@ from newsletter.editions.compose import (
     Composer,
     Signature,
     labels_view,
+    pictures_of,
     publication_view,
     what_multiplies,
 )
+from newsletter.editions.images import Pictures, media_file
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
 from newsletter.editions.render import Edition, EditionAction, Link, Renderer, signature_dict
 from newsletter.editions.service import SERVICE_KINDS, ServiceKind, service_edition
@@ -22,29 +24,35 @@ from newsletter.editions.slots import (
     normalise,
 )
 from newsletter.editions.templates import Templates
+from newsletter.editions.theme import Contrast, contrasts
 from newsletter.editions.view import EditionView
 
 __all__ = [
     "MOST_CHARACTERS",
     "SERVICE_KINDS",
     "Composer",
+    "Contrast",
     "Edition",
     "EditionAction",
     "EditionView",
     "Envelope",
     "Link",
+    "Pictures",
     "Renderer",
     "ServiceKind",
     "Signature",
     "Skeleton",
     "Templates",
+    "contrasts",
     "encode",
     "fill",
     "labels_view",
     "mailbox",
     "marker",
+    "media_file",
     "normalise",
     "one_click_allowed",
+    "pictures_of",
     "publication_view",
     "service_edition",
     "signature_dict",

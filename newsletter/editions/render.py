@@ -122,7 +122,11 @@ class Renderer:
         links = _Links(self.envelope.base_url, nonce, tracked=tracked)
         view = composer.view(signature, reader, "html")
         document = inlined(
-            to_html(self.templates.render(MAIL, language=signature.language, e=view))
+            to_html(
+                self.templates.render(
+                    MAIL, language=signature.language, look=signature.look, e=view
+                )
+            )
         )
         _rewrite_links(document, links)
         html = serialised(document)
@@ -176,6 +180,7 @@ class Renderer:
         view = composer.view(signature, (), None)
         return self.templates.render(
             PAGE,
+            look=signature.look,
             e=view,
             nav={"index_url": index_url},
             publication=view.publication,

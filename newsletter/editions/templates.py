@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cached_property
@@ -16,8 +15,11 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from newsletter.editions import words
-from newsletter.editions.view import VIEWS
-from newsletter.errors import ConfigError, TemplateError
+from newsletter.editions.images import Pictures, column_of
+from newsletter.editions.theme import FILE as THEME_FILE
+from newsletter.editions.theme import Theme, read_theme
+from newsletter.editions.view import VIEWS, PictureView
+from newsletter.errors import ConfigError, InputError, TemplateError
 from newsletter.languages import SOURCE, Language, language
 from newsletter.text import tidy
 
@@ -58,8 +60,11 @@ def _compiled(folder: Path) -> jinja2.BytecodeCache | None:
 class Templates:
     """All templates of a workspace, compiled on first use."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, base_url: str = "") -> None:
+        """`base_url` is where the public pages, and so the pictures, are reached."""
         self.folder = root / FOLDER
+        self.pictures = Pictures(root, base_url)
+        self._themes: dict[str, Theme] = {}
         self.environment = _Sandbox(
             loader=jinja2.FileSystemLoader(self.folder),
             bytecode_cache=_compiled(root / "var" / "cache" / "templates"),
@@ -86,16 +91,29 @@ class Templates:
             spelled=lambda number: _language.get().spelled(number),
         )
 
-    @cached_property
+    @property
     def theme(self) -> Mapping[str, Any]:
-        """theme.toml. Raises ConfigError with its line."""
-        path = self.folder / "theme.toml"
+        """The publication's: its look with theme.toml over it. Raises ConfigError with file and line."""
+        return self.theme_of("")
+
+    def theme_of(self, look: str) -> Mapping[str, Any]:
+        """The theme of an issue that names a look of its own; "" for the publication's."""
+        if look not in self._themes:
+            theme = read_theme(self.folder, FOLDER, look)
+            for name in ("logo", "logo_dark"):
+                theme[name] = self._logo(theme[name], theme) if theme[name] else None
+            self._themes[look] = theme
+        return self._themes[look]
+
+    def _logo(self, path: str, theme: Theme) -> PictureView:
         try:
-            return tomllib.loads(path.read_text("utf-8-sig"))
-        except FileNotFoundError:
-            raise ConfigError("is missing; newsletter init DIR makes one", file=str(path)) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"is not valid TOML: {error}", file=str(path)) from None
+            return self.pictures.view(path, theme["logo_alt"], theme["logo_width"])
+        except InputError as error:
+            raise ConfigError(error.message, file=f"{FOLDER}/{THEME_FILE}") from error
+
+    def picture(self, path: str, alt: str, look: str = "") -> PictureView:
+        """A picture of the workspace, as wide as a look's column allows. Raises InputError."""
+        return self.pictures.view(path, alt, column_of(self.theme_of(look)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,6 +123,8 @@ class Templates:
             if path.is_file() and not path.name.startswith("."):
                 digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for name in ("logo", "logo_dark"):
+            digest.update(self.theme[name].url.encode() if self.theme[name] else b"-")
         return digest.hexdigest()
 
     def language(self, code: str) -> Language:
@@ -123,10 +143,11 @@ class Templates:
         *,
         track: Callable[[str], str] = str,
         language: str = SOURCE,
+        look: str = "",
         **values: Any,
     ) -> str:
         """One template's output, its own words in `language`, which it sees by that name. `track` turns
-        the addresses of links in plain text into tracked ones.
+        the addresses of links in plain text into tracked ones; `look` is an issue's own.
 
         Raises TemplateError with the template's file and line.
         """
@@ -134,7 +155,7 @@ class Templates:
         direction = _language.get().direction
         try:
             return self.environment.get_template(name).render(
-                theme=self.theme, language=language, direction=direction, **values
+                theme=self.theme_of(look), language=language, direction=direction, **values
             )
         except jinja2.TemplateSyntaxError as error:
             raise self._error(error.name or name, error.lineno, str(error.message)) from error
