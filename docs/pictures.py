@@ -1,4 +1,5 @@
-"""make pictures: the pictures of the README, made from the sample publication.
+"""make pictures: the pictures of the README, made from the sample publication, its own drawings, and the
+reference pictures of the looks that tests compare with.
 
 Everything happens in a throw-away workspace; what readers do is invented, from a fixed seed.
 """
@@ -22,6 +23,11 @@ from newsletter import Workspace, init
 from newsletter.db.schema import delivery, edition_action, link, mailing, mailing_edition
 from newsletter.tracking.spool import RawEvent
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the references are the tests' own
+
+from docs import drawings
+from tests.browser import pictures as references
+
 ISSUE, SEGMENT = "2026-W48", "ai-teams"
 SENT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
 PICTURES = Path(__file__).parent / "pictures"
@@ -42,6 +48,7 @@ _SCANNER = "Mozilla/5.0 (compatible; LinkScanBot/2.1; +https://scanner.example/b
 
 
 def main() -> None:
+    drawings.main()
     if not CHROMIUM.exists():
         sys.exit(f"pictures are taken with Debian's chromium ({CHROMIUM}): apt install chromium")
     # The sample's own settings, whatever the caller's environment says of another publication.
@@ -64,6 +71,7 @@ def main() -> None:
         _keep(both, "mail.png")
         _keep(_shot(browser, report, 1100, 980), "report.png")
         browser.close()
+    references.main()
 
 
 def _shot(browser: Browser, html: str, width: int, height: int) -> Image.Image:

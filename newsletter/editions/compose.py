@@ -90,6 +90,7 @@ class Composer:
         self.day = issue.day or date.today()  # noqa: DTZ011  (a special issue without a date)
         self._source = "\n".join(map(repr, (*issue.briefs, *issue.manifest.block)))
         self._content = self._hash_content()
+        self._known: dict[tuple[str, str], PartView] = {}
 
     def _hash_content(self) -> str:
         publication, labels = self.settings.publication, self.settings.labels
@@ -285,7 +286,14 @@ class Composer:
         )
 
     def _parts(self, paragraphs: Iterable[str], look: str) -> tuple[PartView, ...]:
-        return tuple(self._part(text, look) for text in paragraphs if text)
+        """Every edition has the same paragraphs: each is looked at once, and so is its picture's file."""
+        parts = []
+        for text in filter(None, paragraphs):
+            part = self._known.get((text, look))
+            if part is None:
+                part = self._known[text, look] = self._part(text, look)
+            parts.append(part)
+        return tuple(parts)
 
     def _part(self, text: str, look: str) -> PartView:
         if image := image_in(text):
