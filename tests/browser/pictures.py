@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent / "reference"
 LOOKS, SCHEMES, WIDTHS = ("quiet", "bold", "plain"), ("light", "dark"), (320, 375, 600, 800)
 ISSUE = "2026-W48"
 SCALE = 4  #: how many pixels of the screen, each way, become one that is kept
-COLOURS = 48
+COLOURS = 96
 MOST_BYTES = 400_000  #: of all pictures together
 #: Two looks at a pair of pictures: how many kept pixels round a place its mean colour is taken over, by how
 #: many levels (of 255) that may differ, and the share of places that may differ more. The narrow one
@@ -241,14 +241,19 @@ def has_fonts(browser: Browser) -> bool:
     return all(one != other for one, other in widths)
 
 
-def small(picture: Image.Image) -> Image.Image:
-    """As it is kept."""
+def shrunk(picture: Image.Image) -> Image.Image:
+    """At a quarter of its size, to be compared with what is kept."""
     size = (-(-picture.width // SCALE), -(-picture.height // SCALE))
-    return picture.resize(size, Image.Resampling.BOX).quantize(COLOURS, dither=Image.Dither.NONE)
+    return picture.resize(size, Image.Resampling.BOX)
+
+
+def kept(picture: Image.Image) -> Image.Image:
+    """As it is kept: shrunk, in few colours."""
+    return shrunk(picture).quantize(COLOURS, dither=Image.Dither.NONE)
 
 
 def difference(one: Image.Image, other: Image.Image) -> str:
-    """In what two kept pictures differ, as words; "" when they show the same."""
+    """In what a kept picture and a shrunk one differ, as words; "" when they show the same."""
     if one.size != other.size:
         return f"{one.size} against {other.size} kept pixels"
     for radius, tolerance, share in MEASURES:
@@ -292,7 +297,7 @@ def main() -> None:
         FOLDER.mkdir()
         mails = Mails(Path(folder))
         for case in CASES:
-            small(mails.shot(browser, case)).save(FOLDER / f"{case.name}.png", optimize=True)
+            kept(mails.shot(browser, case)).save(FOLDER / f"{case.name}.png", optimize=True)
         browser.close()
     total = sum(path.stat().st_size for path in FOLDER.glob("*.png"))
     if total > MOST_BYTES:
