@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent / "reference"
 LOOKS, SCHEMES, WIDTHS = ("quiet", "bold", "plain"), ("light", "dark"), (320, 375, 600, 800)
 ISSUE = "2026-W48"
 SCALE = 4  #: how many pixels of the screen, each way, become one that is kept
-COLOURS = 96
+COLOURS = 192
 MOST_BYTES = 400_000  #: of all pictures together
 #: Two looks at a pair of pictures: how many kept pixels round a place its mean colour is taken over, by how
 #: many levels (of 255) that may differ, and the share of places that may differ more. The narrow one
@@ -248,8 +248,9 @@ def shrunk(picture: Image.Image) -> Image.Image:
 
 
 def kept(picture: Image.Image) -> Image.Image:
-    """As it is kept: shrunk, in few colours."""
-    return shrunk(picture).quantize(COLOURS, dither=Image.Dither.NONE)
+    """As it is kept: shrunk, in few colours. The octree errs by 5 levels at most, the median cut by 38."""
+    octree = Image.Quantize.FASTOCTREE
+    return shrunk(picture).quantize(COLOURS, method=octree, dither=Image.Dither.NONE)
 
 
 def difference(one: Image.Image, other: Image.Image) -> str:
