@@ -243,8 +243,10 @@ class _Inliner(premailer.Premailer):  # type: ignore[misc]
     def _style_to_basic_html_attributes(
         self, element: lxml.etree._Element, style_content: str, force: bool = False
     ) -> None:
+        # A picture keeps its own width and height: Outlook goes by them, and "100%" and "auto" say less.
+        own = set(element.attrib) if element.tag == "img" else set()
         for name, value in _attributes_of(style_content):
-            if force or name not in element.attrib:
+            if name not in own and (force or name not in element.attrib):
                 element.set(name, value)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from newsletter.config import find_line
 from newsletter.editions import words
 from newsletter.editions.images import Pictures, column_of
 from newsletter.editions.theme import FILE as THEME_FILE
@@ -104,15 +105,16 @@ class Templates:
         if look not in self._themes:
             theme = read_theme(self.folder, FOLDER, look)
             for name in ("logo", "logo_dark"):
-                theme[name] = self._logo(theme[name], theme) if theme[name] else None
+                theme[name] = self._logo(name, theme) if theme[name] else None
             self._themes[look] = theme
         return self._themes[look]
 
-    def _logo(self, path: str, theme: Theme) -> PictureView:
+    def _logo(self, name: str, theme: Theme) -> PictureView:
         try:
-            return self.pictures.view(path, theme["logo_alt"], theme["logo_width"])
+            return self.pictures.view(theme[name], theme["logo_alt"], theme["logo_width"])
         except InputError as error:
-            raise ConfigError(error.message, file=f"{FOLDER}/{THEME_FILE}") from error
+            line = find_line((self.folder / THEME_FILE).read_text("utf-8-sig"), [name])
+            raise ConfigError(error.message, file=f"{FOLDER}/{THEME_FILE}", line=line) from error
 
     def picture(self, path: str, alt: str, look: str = "") -> PictureView:
         """A picture of the workspace, as wide as a look's column allows. Raises InputError."""
