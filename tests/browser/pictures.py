@@ -195,10 +195,12 @@ def _clear() -> Image.Image:
     return picture
 
 
-def screen(browser: Browser, html: str, folder: Path, scheme: str, width: int) -> Page:
+def screen(
+    browser: Browser, html: str, folder: Path, scheme: str, width: int, height: int = 800
+) -> Page:
     """A page in a browser of that width, its pictures from the workspace, and nothing from elsewhere."""
     context = browser.new_context(
-        viewport={"width": width, "height": 800},
+        viewport={"width": width, "height": height},
         color_scheme=scheme,  # type: ignore[arg-type]
     )
     page = context.new_page()

@@ -250,7 +250,7 @@ def test_a_briefs_image_is_in_mail_text_and_page(
             assert image.get("alt").startswith("Bars for each day")
             assert (image.get("width"), image.get("height")) == ("552", "250")
         style = lxml.html.document_fromstring(made.html).xpath("//img/@style")[0]
-        assert {"width:100%", "max-width:552px", "height:auto"} <= set(style.split(";"))
+        assert {"width:100%", "max-width:552px", "height:auto"} <= set(style.split("; "))
         words = " ".join(made.text.split())
         assert "Picture: Bars for each day of a month" in words
         assert "reaches the ceiling on day 20." in words
