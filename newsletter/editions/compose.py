@@ -359,6 +359,7 @@ def what_multiplies(signatures: Sequence[Signature]) -> str:
         name: len({getattr(one, name) for one in signatures})
         for name in ("subject", "preheader", "intro", "arm", "language")
     }
+    variants["the blocks of issue.toml"] = len({one.extra for one in signatures})
     blocks: dict[str, set[object]] = {}
     for one in signatures:
         for slug, actions, sections in one.blocks:

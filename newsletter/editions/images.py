@@ -173,15 +173,15 @@ def _converted(path: str, source: Path, most: int) -> tuple[bytes, str, tuple[in
     """(bytes, suffix, (width, height), whether it is transparent), at most so many pixels wide."""
     shown = tidy(path)[:200]
     try:
-        # Our own limit is lower than the one that Pillow warns of.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(source, formats=_FORMATS)
-        with opened:
+        # Pillow warns of slips in metadata, which are dropped anyway, and of more pixels than ours.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(source, formats=_FORMATS) as opened,
+        ):
             _refuse_too_many_pixels(opened, shown)
             drawing = opened.format in ("PNG", "GIF")
             if opened.format == "JPEG":
-                opened.draft("RGB", (most, most))  # decodes at a fraction, never below this size
+                opened.draft("RGB", (most, most))  # decodes at a fraction, never below this
             picture = _upright_rgb(opened)
     except InputError:
         raise
@@ -211,6 +211,8 @@ def _upright_rgb(opened: Image.Image) -> Image.Image:
     """The first frame, turned as its EXIF says, in sRGB; RGBA where it may be transparent."""
     opened.load()
     picture = ImageOps.exif_transpose(opened)
+    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut instead of scale
+        picture = picture.convert("I").point(lambda level: level / 257).convert("L")
     clear = picture.has_transparency_data
     profile = picture.info.get("icc_profile")
     if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):

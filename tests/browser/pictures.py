@@ -173,8 +173,9 @@ def mail(folder: Path, look: str, kind: str = "") -> str:
     (briefs / "marlowe.md").write_text(_MARLOWE, "utf-8")
     theme = f'look = "{look}"\n'
     if long:
-        _clear().save(folder / "images" / "clear.png")
-        theme += 'logo = "images/clear.png"\nlogo_width = 120\n'
+        _clear("#17201d").save(folder / "images" / "clear.png")
+        _clear("#ffffff").save(folder / "images" / "logo.png")
+        theme += 'logo = "images/logo.png"\nlogo_width = 120\n'
     headlines = "Serif" if look != "bold" else "Sans"
     fonts = _FONTS.format(headline=headlines, text="Serif" if look == "plain" else "Sans")
     (folder / "templates" / "theme.toml").write_text(theme + fonts, "utf-8")
@@ -186,12 +187,12 @@ def mail(folder: Path, look: str, kind: str = "") -> str:
     return fill(made.html, made.nonce, values | dict.fromkeys(names, "x"), "html")
 
 
-def _clear() -> Image.Image:
-    """Dark on nothing: what dark mode would swallow."""
+def _clear(colour: str) -> Image.Image:
+    """A colour on nothing: dark ones are what dark mode would swallow."""
     picture = Image.new("RGBA", (600, 150), (0, 0, 0, 0))
     draw = ImageDraw.Draw(picture)
-    draw.ellipse((10, 10, 140, 140), "#17201d")
-    draw.rectangle((180, 50, 590, 100), "#17201d")
+    draw.ellipse((10, 10, 140, 140), colour)
+    draw.rectangle((180, 50, 590, 100), colour)
     return picture
 
 

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from newsletter.editions import Pictures, media_file
 from newsletter.editions.images import MEDIA, MOST_BYTES
@@ -186,3 +186,27 @@ def _header(width: int, height: int) -> bytes:
 )
 def test_only_names_of_media_are_looked_for(root: Path, name: str) -> None:
     assert media_file(root, name) is None
+
+
+def test_sixteen_bits_of_grey_are_scaled_and_not_cut(root: Path, pictures: Pictures) -> None:
+    Image.frombytes("I;16", (40, 40), b"\x00\x80" * 1600).save(root / "images" / "grey.png")
+    with made(root, pictures.view("images/grey.png", "", 552).url) as picture:
+        level = picture.convert("RGB").getpixel((20, 20))
+    assert level in ((127, 127, 127), (128, 128, 128))
+
+
+def test_colours_of_a_profile_are_brought_to_srgb(root: Path, pictures: Pictures) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (40, 40), "#0b6354").save(root / "images" / "a.png", icc_profile=profile)
+    Image.new("CMYK", (40, 40), (0, 0, 0, 0)).save(root / "images" / "b.jpg")
+    for name, colour in (("a.png", (11, 99, 84)), ("b.jpg", (255, 255, 255))):
+        with made(root, pictures.view(f"images/{name}", "", 552).url) as picture:
+            assert "icc_profile" not in picture.info
+            found = picture.convert("RGB").getpixel((20, 20))
+        assert all(abs(one - other) <= 3 for one, other in zip(found, colour, strict=True))  # type: ignore[arg-type]
+
+
+def test_slips_in_metadata_warn_nobody(root: Path, pictures: Pictures) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\0"  # says that 255 entries follow
+    photo(60, 40).save(root / "images" / "a.jpg", exif=exif)
+    assert pictures.view("images/a.jpg", "", 552).width == 60
