@@ -36,6 +36,7 @@ _TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 _RECIPE = "1"  #: raise it when the bytes that come of a source change
 #: A drawing stays sharp as PNG, unless that weighs more than so many times the JPEG.
 _DRAWING = 1.5
+_NEARLY = 1.1  #: times as wide as needed, and left so
 # What Pillow raises at files that are not what they say.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, StructError, Image.DecompressionBombError)
 
@@ -188,7 +189,7 @@ def _converted(path: str, source: Path, most: int) -> tuple[bytes, str, tuple[in
     except _BROKEN as error:
         what = tidy(str(error)).replace(str(source), shown) or type(error).__name__
         raise InputError(f"{shown} can't be read as a picture: {what}") from None
-    if picture.width > most:
+    if picture.width > most * _NEARLY:  # another size by a hair costs a drawing its sharp edges
         height = max(1, round(picture.height * most / picture.width))
         picture = picture.resize((most, height), Image.Resampling.LANCZOS)
     transparent = picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] != 255
@@ -228,18 +229,16 @@ def _upright_rgb(opened: Image.Image) -> Image.Image:
 def _encoded(picture: Image.Image, *, drawing: bool, transparent: bool) -> tuple[bytes, str]:
     """The bytes without any metadata, and the suffix. What is transparent, or drawn, is a PNG."""
     bare = Image.frombytes(picture.mode, picture.size, picture.tobytes())
-    png = io.BytesIO()
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    few = None if transparent else bare.getcolors(256)
+    if drawing and few:
+        bare.quantize(len(few), dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+        return png.getvalue(), "png"
     if drawing or transparent:
-        few = bare.getcolors(256)
-        small = (
-            bare.quantize(len(few), dither=Image.Dither.NONE) if few and not transparent else bare
-        )
-        small.save(png, "PNG", optimize=True)
-        if transparent:
-            return png.getvalue(), "png"
-    jpeg = io.BytesIO()
-    bare.save(jpeg, "JPEG", quality=84, optimize=True, progressive=True)
-    if drawing and png.tell() <= _DRAWING * jpeg.tell():
+        bare.save(png, "PNG", optimize=True)
+    if not transparent:
+        bare.save(jpeg, "JPEG", quality=84, optimize=True, progressive=True)
+    if transparent or (drawing and png.tell() <= _DRAWING * jpeg.tell()):
         return png.getvalue(), "png"
     return jpeg.getvalue(), "jpg"
 
