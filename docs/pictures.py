@@ -1,4 +1,5 @@
-"""make pictures: the pictures of the README, made from the sample publication.
+"""make pictures: the pictures of the README, made from the sample publication, its own drawings, and the
+reference pictures of the looks that tests compare with.
 
 Everything happens in a throw-away workspace; what readers do is invented, from a fixed seed.
 """
@@ -9,7 +10,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -22,26 +23,23 @@ from newsletter import Workspace, init
 from newsletter.db.schema import delivery, edition_action, link, mailing, mailing_edition
 from newsletter.tracking.spool import RawEvent
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the references are the tests' own
+
+from docs import drawings
+from tests.browser import pictures as references
+
 ISSUE, SEGMENT = "2026-W48", "ai-teams"
 SENT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
 PICTURES = Path(__file__).parent / "pictures"
 MOST_BYTES = 300_000  #: of a picture
 CHROMIUM = Path("/usr/bin/chromium")
-_QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _GAP, _CANVAS = 20, "#dfe5e3"  # pixels and colour between the two widths
 _READER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _SCANNER = "Mozilla/5.0 (compatible; LinkScanBot/2.1; +https://scanner.example/bot)"
 
 
 def main() -> None:
+    drawings.main()
     if not CHROMIUM.exists():
         sys.exit(f"pictures are taken with Debian's chromium ({CHROMIUM}): apt install chromium")
     # The sample's own settings, whatever the caller's environment says of another publication.
@@ -55,27 +53,41 @@ def main() -> None:
                 if path.name.startswith(SEGMENT) and path.suffix == ".html"
             ).read_text("utf-8")
             report = _report(workspace)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
-        wide = _shot(browser, mail, 700, 1156)
-        narrow = _shot(browser, mail, 375, 1156)
-        both = Image.new("RGB", (wide.width + _GAP + narrow.width, wide.height), _CANVAS)
-        both.paste(wide, (0, 0))
-        both.paste(narrow, (wide.width + _GAP, 0))
-        _keep(both, "mail.png")
-        _keep(_shot(browser, report, 1100, 980), "report.png")
+        looks = references.Mails(Path(folder))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=references.QUIET)
+        root = workspace.root
+        _keep(_beside(_shot(browser, mail, width, 1440, root) for width in (700, 375)), "mail.png")
+        _keep(_shot(browser, report, 1100, 980, root), "report.png")
+        cases = [
+            references.Case("quiet", "light", 375),
+            references.Case("bold", "light", 375),
+            references.Case("plain", "light", 375),
+            references.Case("bold", "dark", 375),
+        ]
+        tops = (looks.shot(browser, case).crop((0, 0, case.width, 1240)) for case in cases)
+        _keep(_beside(tops), "looks.png")
         browser.close()
+    references.main()
 
 
-def _shot(browser: Browser, html: str, width: int, height: int) -> Image.Image:
-    """The top of a page, in pixels; nothing is fetched."""
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme="light", offline=True
-    )
-    page = context.new_page()
-    page.set_content(html, wait_until="domcontentloaded")
+def _shot(browser: Browser, html: str, width: int, height: int, root: Path) -> Image.Image:
+    """The top of a page, in pixels; its pictures come from the workspace, nothing else is fetched."""
+    page = references.screen(browser, html, root, "light", width, height)
     picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
-    context.close()
+    page.context.close()
     return picture
+
+
+def _beside(pictures: Iterable[Image.Image]) -> Image.Image:
+    """Pictures of one height, side by side."""
+    row = list(pictures)
+    wide = sum(one.width for one in row) + _GAP * (len(row) - 1)
+    whole = Image.new("RGB", (wide, row[0].height), _CANVAS)
+    at = 0
+    for one in row:
+        whole.paste(one, (at, 0))
+        at += one.width + _GAP
+    return whole
 
 
 def _keep(picture: Image.Image, name: str) -> None:

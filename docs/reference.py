@@ -132,6 +132,9 @@ ADDRESSES = {
         "a page about action number `n` with the buttons Done and Not for me; changes nothing"
     ),
     "POST /a/{n}/{token}": "records the answer: field `verb` is `done`, `not_for_me` or `undo`",
+    "GET /media/{name}": (
+        "a picture of a mail; its name is a hash of its bytes, so it may be kept for a year"
+    ),
     "GET /issues": "the same as `/issues/`",
     "GET /issues/": "the archive: issues whose sending has started, the newest first",
     "GET /issues/{issue}": "the public page of such an issue, every brief in full, nothing personal",

@@ -8,7 +8,7 @@ from pathlib import Path
 from newsletter.config import FILE
 from newsletter.errors import RefusedError
 
-_PARTS = (FILE, "templates", "issues", "subscribers")
+_PARTS = (FILE, "templates", "images", "issues", "subscribers")
 
 
 def sample() -> Path:

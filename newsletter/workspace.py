@@ -111,6 +111,7 @@ from newsletter.editions import (
     Templates,
     labels_view,
     one_click_allowed,
+    pictures_of,
     publication_view,
     render_all,
     what_multiplies,
@@ -235,7 +236,7 @@ class Workspace:
 
     @cached_property
     def templates(self) -> Templates:
-        return Templates(self.root)
+        return Templates(self.root, self.settings.publication.base_url)
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -829,13 +830,7 @@ class Workspace:
     # -- editions --------------------------------------------------------------------------------
 
     def composer(self, issue: Issue) -> Composer:
-        return Composer(
-            issue,
-            self.settings,
-            self.names,
-            self.templates.fingerprint,
-            self.templates.own_words,
-        )
+        return Composer(issue, self.settings, self.names, self.templates)
 
     def signatures(
         self, composer: Composer, readers: Sequence[ReaderKind], *, arms: Sequence[str] = ("",)
@@ -1003,6 +998,7 @@ class Workspace:
             segments,
             settings,
             self.templates.fingerprint,
+            [self.templates.pictures.digest(path) for path in pictures_of(issue)],
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -137,6 +137,6 @@ def copy_sample(folder: Path) -> Path:
     """The sample publication in a new folder, without a database; returns the folder."""
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "newsletter.toml", folder)
-    for name in ("templates", "issues", "subscribers"):
+    for name in ("templates", "images", "issues", "subscribers"):
         shutil.copytree(ROOT / name, folder / name)
     return folder

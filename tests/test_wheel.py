@@ -27,7 +27,7 @@ def test_the_wheel_carries_the_sample_publication(tmp_path: Path) -> None:
         assert "newsletter/py.typed" in archive.namelist()
         assert "newsletter/db/migrations/versions/0001_first.py" in archive.namelist()
     listed = subprocess.run(
-        ["git", "ls-files", "newsletter.toml", "templates", "issues", "subscribers"],
+        ["git", "ls-files", "newsletter.toml", "templates", "images", "issues", "subscribers"],
         cwd=ROOT,
         check=True,
         capture_output=True,

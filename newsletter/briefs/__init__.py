@@ -11,7 +11,15 @@ from newsletter.briefs.dates import (
     named_dates,
 )
 from newsletter.briefs.files import TakenBrief, read_brief, read_text, take_brief
-from newsletter.briefs.inline import LONGEST, inline_markdown, inline_tokens, sources_in
+from newsletter.briefs.inline import (
+    LONGEST,
+    Image,
+    image_in,
+    inline_markdown,
+    inline_tokens,
+    quote_in,
+    sources_in,
+)
 from newsletter.briefs.model import (
     EVERYBODY,
     Action,
@@ -31,6 +39,7 @@ __all__ = [
     "Action",
     "Audiences",
     "Brief",
+    "Image",
     "NamedDate",
     "ParsedBrief",
     "Section",
@@ -40,12 +49,14 @@ __all__ = [
     "action_id",
     "due_date",
     "format_brief",
+    "image_in",
     "impossible_dates",
     "inline_markdown",
     "inline_tokens",
     "is_deadline",
     "named_dates",
     "parse_brief",
+    "quote_in",
     "read_brief",
     "read_text",
     "sources_in",

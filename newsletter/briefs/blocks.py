@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from newsletter.briefs.inline import image_in
 from newsletter.briefs.vocabulary import Vocabulary, bare
 from newsletter.findings import Position
 from newsletter.text import LINE_BREAKS, clean, tidy
@@ -21,6 +22,7 @@ _ITEM = re.compile(rf"\s*[-{_BULLETS}](?:\s+|$)")
 _NUMBERED = re.compile(r"\s*\d{1,3}[.)]\s")
 _RULE = re.compile(r"\s{0,3}(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$")
 _QUOTED = re.compile(r"\s*>\s?")
+_EMPTY_QUOTE = re.compile(r"\s*>[\s>]*$")  # parts the paragraphs of a quote and says nothing
 _WRAPPED_AT = 60  # characters; a shorter line was ended by its writer, not by a mail program
 _BOLD = re.compile(r"\s*(?:\*\*|__)(?P<label>[^*_]+?)(?:\*\*|__)(?P<colon>\s*[:：—–-])?\s*")
 # At a section heading's end: `{for: AI teams, Execs}` limits it; an empty `{}` ends a heading that
@@ -28,14 +30,19 @@ _BOLD = re.compile(r"\s*(?:\*\*|__)(?P<label>[^*_]+?)(?:\*\*|__)(?P<colon>\s*[:�
 ATTRIBUTES = re.compile(r"\s*\{(?:for:(?P<names>[^{}]*))?\}$")
 ALL_BOLD = re.compile(r"^(\*\*|__)([^*_]+)\1$")  # a heading is bold anyway
 # What would be read as structure at the start of a paragraph; the writer puts a backslash before it.
-STRUCTURE = re.compile(rf"\\*(?:#{{1,6}}(?:\s|$)|[{_BULLETS}](?:\s|$)|-$|\*\*|__|---|___|===)")
+STRUCTURE = re.compile(
+    rf"\\*(?:#{{1,6}}(?:\s|$)|[{_BULLETS}](?:\s|$)|-$|\*\*|__|---|___|===|>[\s>]*$)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading, list item or paragraph; `text` is one tidy line of inline Markdown."""
+    """A heading, list item or paragraph; `text` is one tidy line of inline Markdown.
 
-    kind: Literal["heading", "item", "text"]
+    `apart` is a paragraph that is a quote or an image: never a heading, whatever its length.
+    """
+
+    kind: Literal["heading", "item", "text", "apart"]
     text: str
     at: Position
     level: int = 0  #: of a heading, from 1
@@ -108,6 +115,7 @@ def _broken(above: Block, block: Block, source: Source) -> bool:
     line_above = source.lines[block.at.line - 2]
     return (
         above.kind != "heading"
+        and not image_in(above.text)
         and block.kind == "text"
         and len(line_above) >= _WRAPPED_AT
         and line_above.rstrip()[-1:] not in ".!?:;…"
@@ -127,12 +135,16 @@ def _line_blocks(source: Source) -> Iterator[Block]:
         elif (item := _ITEM.match(text)) and not _RULE.match(text):
             if text := text[item.end() :]:
                 yield Block("item", text, at)
+        elif text.startswith(">") or image_in(text):
+            if not _EMPTY_QUOTE.match(text):
+                yield Block("apart", text, at)
         elif not _RULE.match(text):
             yield Block("text", text, at)
 
 
 def markdown_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
-    """Markdown: paragraphs may run over lines; headings, items and bold labels begin a block."""
+    """Markdown: paragraphs may run over lines; headings, items, quotes, images and bold labels begin
+    a block, and every line of a quote may bear its mark."""
     pending: list[tuple[str, Position]] = []
     shape = Block("text", "", Position())
 
@@ -147,9 +159,20 @@ def markdown_blocks(source: Source, vocabulary: Vocabulary) -> Iterator[Block]:
     for number, raw in enumerate(source.lines[source.body :], source.body + 1):
         line = clean(raw)
         at = Position(number, len(line) - len(line.lstrip()) + 1)
-        if not tidy(line) or _RULE.match(line):
+        if not tidy(line) or _RULE.match(line) or _EMPTY_QUOTE.match(line):
             yield from flush()
             shape = Block("text", "", at)
+        elif image_in(tidy(line)):
+            yield from flush()
+            shape = Block("text", "", at)
+            yield Block("apart", tidy(line), at)
+        elif quoted := _QUOTED.match(line):
+            if shape.kind == "apart":
+                line = line[quoted.end() :]
+            else:
+                yield from flush()
+                shape = Block("apart", "", at)
+            pending.append((line, at))
         elif heading := _HEADING.match(line):
             yield from flush()
             shape = Block("text", "", at)

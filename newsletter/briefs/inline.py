@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -24,7 +25,37 @@ _CREDIT = re.compile(
 )
 _LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\((https?://[^()\s]{1,2000})\)")
 _BARE_URL = re.compile(r"(?<![\w(\"'=/])https?://[^\s<>\[\]()\"']+[^\s<>\[\]()\"'.,;:!?]")
+# A paragraph that is an image and nothing else: ![what it shows](images/x.png "caption")
+_IMAGE = re.compile(
+    r"!\[(?P<alt>[^\[\]]{0,1000})\]\(\s?(?:<(?P<angled>[^<>]{1,500})>|(?P<path>[^\s()<>]{1,500}))"
+    r"(?:\s[\"'“„”](?P<caption>[^\"“”]{0,1000})[\"'“”])?\s?\)"
+)
 _SAFE_SCHEME = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that a brief names: the words that stand for it, and those below it (inline)."""
+
+    path: str  #: as it was written; only `images/…` of the workspace is shown
+    alt: str
+    caption: str
+
+
+def image_in(text: str) -> Image | None:
+    """The image that a paragraph (one tidy line) consists of, or None."""
+    if not text.startswith("!["):
+        return None
+    found = _IMAGE.fullmatch(text)
+    if found is None:
+        return None
+    path = found["angled"] or found["path"]
+    return Image(path, tidy(found["alt"]), tidy(found["caption"] or ""))
+
+
+def quote_in(text: str) -> str | None:
+    """What a paragraph (one tidy line) quotes, without its marks; None when it is no quote."""
+    return text.lstrip("> ") or None if text.startswith(">") else None
 
 
 @cache

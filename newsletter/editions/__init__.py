@@ -8,9 +8,11 @@ from newsletter.editions.compose import (
     Composer,
     Signature,
     labels_view,
+    pictures_of,
     publication_view,
     what_multiplies,
 )
+from newsletter.editions.images import Pictures, media_file
 from newsletter.editions.mime import Envelope, mailbox, one_click_allowed, skeleton
 from newsletter.editions.parallel import render_all
 from newsletter.editions.proofread import TemplateProblem, mail_problems
@@ -25,6 +27,7 @@ from newsletter.editions.slots import (
     normalise,
 )
 from newsletter.editions.templates import Templates
+from newsletter.editions.theme import Contrast, contrasts
 from newsletter.editions.view import EditionView
 from newsletter.editions.words import plain
 
@@ -33,25 +36,30 @@ __all__ = [
     "SERVICE_KINDS",
     "Bounds",
     "Composer",
+    "Contrast",
     "Edition",
     "EditionAction",
     "EditionView",
     "Envelope",
     "Link",
+    "Pictures",
     "Renderer",
     "ServiceKind",
     "Signature",
     "Skeleton",
     "TemplateProblem",
     "Templates",
+    "contrasts",
     "encode",
     "fill",
     "labels_view",
     "mail_problems",
     "mailbox",
     "marker",
+    "media_file",
     "normalise",
     "one_click_allowed",
+    "pictures_of",
     "plain",
     "publication_view",
     "render_all",

@@ -10,27 +10,29 @@ import hashlib
 import json
 import math
 from base64 import b32encode
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-from newsletter.briefs import Action
+from newsletter.briefs import Action, image_in, quote_in
 from newsletter.config import Settings
 from newsletter.editions.slots import Context, marker
+from newsletter.editions.templates import Templates
 from newsletter.editions.view import (
     ActionView,
+    BlockView,
     BriefView,
     EditionView,
     Labels,
+    PartView,
     PublicationView,
     SectionView,
     SourceView,
 )
 from newsletter.errors import InputError
-from newsletter.issues import Issue, Resolved
+from newsletter.issues import PLACES, Issue, Resolved
 from newsletter.languages import Language, language
 from newsletter.text import listed
 
@@ -59,6 +61,8 @@ class Signature:
     arm: str = ""  #: of a split test
     #: (action id, sentence) that this arm says instead
     sentences: tuple[tuple[str, str], ...] = ()
+    look: str = ""  #: the issue's own; "" for the publication's
+    extra: tuple[int, ...] = ()  #: which of the manifest's blocks, by number
 
     @cached_property
     def nonce(self) -> str:
@@ -76,19 +80,17 @@ class Composer:
         issue: Issue,
         settings: Settings,
         names: Mapping[str, str],
-        templates: str,
-        words: Path | None = None,
+        templates: Templates,
     ) -> None:
-        """`names` maps segment keys to names; `templates` is the fingerprint of the templates; `words`
-        the folder of the workspace's own catalogs."""
+        """`names` maps segment keys to names."""
         self.issue = issue
         self.settings = settings
         self.names = names
         self.templates = templates
-        self.words = words
         self.day = issue.day or date.today()  # noqa: DTZ011  (a special issue without a date)
-        self._source = "\n".join(repr(brief) for brief in issue.briefs)
+        self._source = "\n".join(map(repr, (*issue.briefs, *issue.manifest.block)))
         self._content = self._hash_content()
+        self._known: dict[tuple[str, str], PartView] = {}
 
     def _hash_content(self) -> str:
         publication, labels = self.settings.publication, self.settings.labels
@@ -98,6 +100,7 @@ class Composer:
             self.settings.sender.model_dump(),
             self._source,
             sorted(self.names.items()),
+            [self.templates.pictures.digest(path) for path in pictures_of(self.issue)],
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -118,6 +121,7 @@ class Composer:
         manifest = self.issue.manifest
         says = next((one for one in manifest.split.arm if one.name == arm), None)
         shown = {action.id for one in resolved for action in one.actions}
+        briefs = {one.brief.slug for one in resolved if one.shown}
         return Signature(
             issue=self.issue.id,
             language=language or self.settings.publication.language,
@@ -140,12 +144,19 @@ class Composer:
                 if one.shown
             ),
             content=self._content,
-            templates=self.templates,
+            templates=self.templates.fingerprint,
             arm=arm,
             sentences=tuple(
                 (action, text)
                 for action, text in sorted((says.actions if says else {}).items())
                 if action in shown
+            ),
+            look=manifest.look,
+            extra=tuple(
+                n
+                for n, block in enumerate(manifest.block)
+                if (not block.segments or set(block.segments) & set(reader))
+                and (block.after in PLACES or block.after in briefs)
             ),
         )
 
@@ -179,7 +190,7 @@ class Composer:
         track: Callable[[str], str] = str,
     ) -> EditionView:
         """What the templates see. `context` None is the public page: nobody's own, no slots."""
-        speaks = language(signature.language, self.words)
+        speaks = language(signature.language, self.templates.own_words)
         addresses = _Addresses(self.settings.publication.base_url, signature, context)
         full = signature.full_text or context is None
         sentences = dict(signature.sentences)
@@ -196,7 +207,15 @@ class Composer:
                 actions.append(view)
                 own.append(view)
             briefs.append(
-                self._brief(one, len(briefs) + 1, tuple(own), addresses, track, full=full)
+                self._brief(
+                    one,
+                    len(briefs) + 1,
+                    tuple(own),
+                    addresses,
+                    track,
+                    full=full,
+                    look=signature.look,
+                )
             )
         digest = tuple(actions[: signature.digest or None])
         archive = self._archive()
@@ -217,6 +236,7 @@ class Composer:
             digest=digest,
             more_actions=len(actions) - len(digest),
             briefs=tuple(briefs),
+            blocks=tuple(self._block(n, signature.look, track) for n in signature.extra),
             view_url=addresses.own("v", "view"),
             unsubscribe_url=addresses.own("u", "manage"),
             preferences_url=addresses.own("p", "manage"),
@@ -237,18 +257,24 @@ class Composer:
         track: Callable[[str], str],
         *,
         full: bool,
+        look: str,
     ) -> BriefView:
         brief = one.brief
-        lead = next((s.paragraphs[0] for s in one.sections if s.paragraphs and not s.heading), "")
+        body = tuple(
+            SectionView(s.heading, s.role, self._parts(s.paragraphs, look), s.paragraphs)
+            for s in one.sections
+        )
+        leads = [part for section in body if not section.heading for part in section.parts]
         return BriefView(
             n=n,
             slug=brief.slug,
             kicker=brief.tags[0] if brief.tags else "",
             headline=brief.headline,
-            take=tuple(filter(None, brief.take.split("\n\n"))),
-            why=tuple(filter(None, brief.why.split("\n\n"))),
-            lead=lead,
-            body=tuple(SectionView(s.heading, s.role, s.paragraphs) for s in one.sections),
+            take=self._parts(brief.take.split("\n\n"), look),
+            why=self._parts(brief.why.split("\n\n"), look),
+            lead=next((part.text for part in leads if part.kind in ("text", "item")), ""),
+            image=next((part for part in leads if part.kind == "image"), None),
+            body=body,
             sources=tuple(
                 SourceView(source.name, track(source.url) if source.url else None)
                 for source in brief.sources
@@ -257,6 +283,40 @@ class Composer:
             minutes=_minutes(brief.words),
             whole=full or _limited(one),
             url=self._url(one, addresses, track),
+        )
+
+    def _parts(self, paragraphs: Iterable[str], look: str) -> tuple[PartView, ...]:
+        """Every edition has the same paragraphs: each is looked at once, and so is its picture's file."""
+        parts = []
+        for text in filter(None, paragraphs):
+            part = self._known.get((text, look))
+            if part is None:
+                part = self._known[text, look] = self._part(text, look)
+            parts.append(part)
+        return tuple(parts)
+
+    def _part(self, text: str, look: str) -> PartView:
+        if image := image_in(text):
+            picture = self.templates.picture(image.path, image.alt, look)
+            return PartView("image", image.caption, picture)
+        if quoted := quote_in(text):
+            return PartView("quote", quoted, None)
+        if text.startswith("- "):
+            return PartView("item", text[2:], None)
+        return PartView("text", text, None)
+
+    def _block(self, n: int, look: str, track: Callable[[str], str]) -> BlockView:
+        block = self.issue.manifest.block[n]
+        return BlockView(
+            n=n,
+            kind=block.kind,
+            after=block.after,
+            title=block.title,
+            text=block.text,
+            by=block.by,
+            url=track(block.url) if block.url else None,
+            button=block.button,
+            picture=self.templates.picture(block.image, block.alt, look) if block.image else None,
         )
 
     def _url(self, one: Resolved, addresses: _Addresses, track: Callable[[str], str]) -> str:
@@ -299,6 +359,7 @@ def what_multiplies(signatures: Sequence[Signature]) -> str:
         name: len({getattr(one, name) for one in signatures})
         for name in ("subject", "preheader", "intro", "arm", "language")
     }
+    variants["the blocks of issue.toml"] = len({one.extra for one in signatures})
     blocks: dict[str, set[object]] = {}
     for one in signatures:
         for slug, actions, sections in one.blocks:
@@ -306,6 +367,22 @@ def what_multiplies(signatures: Sequence[Signature]) -> str:
     variants |= {name: len(found) for name, found in blocks.items()}
     worst = max(variants, key=lambda name: variants[name])
     return f"{worst} ({variants[worst]} variants)"
+
+
+def pictures_of(issue: Issue) -> tuple[str, ...]:
+    """The paths of all pictures that an issue names, each once."""
+    texts = [
+        text
+        for brief in issue.briefs
+        for text in (
+            *brief.take.split("\n\n"),
+            *brief.why.split("\n\n"),
+            *(text for section in brief.body for text in section.paragraphs),
+        )
+    ]
+    named = [image.path for text in texts if (image := image_in(text))]
+    named += [block.image for block in issue.manifest.block if block.image]
+    return tuple(dict.fromkeys(named))
 
 
 def publication_view(settings: Settings) -> PublicationView:
@@ -355,9 +432,10 @@ def _places(chosen: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[int,
 
 def _words(brief: BriefView) -> int:
     """Words of a brief as far as the mail or page carries it."""
-    texts = [brief.headline, *brief.take, *brief.why, *(action.text for action in brief.actions)]
+    texts = [brief.headline, *(action.text for action in brief.actions)]
+    texts += [part.text for part in (*brief.take, *brief.why)]
     if brief.whole:
-        texts += [text for section in brief.body for text in section.paragraphs]
+        texts += [part.text for section in brief.body for part in section.parts]
     else:
         texts.append(brief.lead)
     return sum(len(text.split()) for text in texts)

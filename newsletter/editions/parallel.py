@@ -104,7 +104,7 @@ def _result(process: subprocess.Popen[bytes]) -> list[Edition] | None:
 def work(given: IO[bytes], out: IO[bytes]) -> None:
     """The other process: a share in, its editions or what is wrong with a template out."""
     share: _Share = pickle.load(given)  # noqa: S301  (our own process wrote it)
-    renderer = Renderer(Templates(share.root), share.envelope)
+    renderer = Renderer(Templates(share.root, share.envelope.base_url), share.envelope)
     answer: tuple[Any, ...]
     try:
         answer = ("editions", _rendered(renderer, share.composer, share.jobs))

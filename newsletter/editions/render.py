@@ -119,7 +119,10 @@ class Renderer:
         tracked = signature.tracking == "person"
         links = _Links(self.envelope.base_url, nonce, tracked=tracked)
         view = composer.view(signature, reader, "html")
-        document = inlined(mail_html(self.templates, MAIL, language=signature.language, e=view))
+        html_source = mail_html(
+            self.templates, MAIL, language=signature.language, look=signature.look, e=view
+        )
+        document = inlined(html_source)
         _rewrite_links(document, links)
         html = serialised(document)
 
@@ -192,6 +195,7 @@ class Renderer:
         view = composer.view(signature, (), None)
         return self.templates.render(
             PAGE,
+            look=signature.look,
             e=view,
             nav={"index_url": index_url},
             publication=view.publication,
@@ -237,10 +241,10 @@ class _Inliner(premailer.Premailer):  # type: ignore[misc]
     def _style_to_basic_html_attributes(
         self, element: lxml.etree._Element, style_content: str, force: bool = False
     ) -> None:
+        # A picture keeps its own width and height: Outlook goes by them, and "100%" and "auto" say less.
+        own = set(element.attrib) if element.tag == "img" else set()
         for name, value in _attributes_of(style_content):
-            # a picture's own size stays: Outlook reads "100%" as all of the file's pixels
-            own = element.tag == "img" and name in ("width", "height") and name in element.attrib
-            if not own and (force or name not in element.attrib):
+            if name not in own and (force or name not in element.attrib):
                 element.set(name, value)
 
 

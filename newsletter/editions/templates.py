@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cached_property
@@ -16,6 +15,7 @@ import jinja2
 from jinja2.ext import Extension
 from jinja2.runtime import Context
 
+from newsletter.config import find_line
 from newsletter.editions import words
 from newsletter.editions.bounds import (
     OUTSIDE,
@@ -26,9 +26,12 @@ from newsletter.editions.bounds import (
     filled,
     form,
 )
+from newsletter.editions.images import Pictures, column_of
+from newsletter.editions.theme import FILE as THEME_FILE
+from newsletter.editions.theme import Theme, read_theme
 from newsletter.editions.trace import Marks, SourceMap
-from newsletter.editions.view import VIEWS
-from newsletter.errors import ConfigError, TemplateError
+from newsletter.editions.view import VIEWS, PictureView
+from newsletter.errors import ConfigError, InputError, TemplateError
 from newsletter.languages import SOURCE, Language, language
 from newsletter.text import tidy
 
@@ -59,8 +62,15 @@ def _ngettext(context: Context, one: str, many: str, number: int, /, **variables
 
 
 class _Sandbox(BoundedEnvironment):
+    """Bounded; the tokens of the theme, like the fields of our views, need not be judged each time."""
+
     records = VIEWS
     speaking = (_gettext, _ngettext)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
 
 def _compiled(folder: Path) -> jinja2.BytecodeCache | None:
@@ -111,10 +121,18 @@ def _environment(
 class Templates:
     """All templates of a workspace, compiled on first use."""
 
-    def __init__(self, root: Path, limits: Bounds = Bounds()) -> None:  # noqa: B008  (frozen)
+    def __init__(
+        self,
+        root: Path,
+        base_url: str = "",
+        limits: Bounds = Bounds(),  # noqa: B008  (frozen)
+    ) -> None:
+        """`base_url` is where the public pages, and so the pictures, are reached."""
         self.root = root
         self.folder = root / FOLDER
         self.limits = limits
+        self.pictures = Pictures(root, base_url)
+        self._themes: dict[str, Theme] = {}
         self.environment = _environment(
             self.folder, bytecode_cache=_compiled(root / "var" / "cache" / "templates")
         )
@@ -124,16 +142,30 @@ class Templates:
         """The same once more, with marks in what it prints; only for finding places."""
         return _environment(self.folder, Marks)
 
-    @cached_property
+    @property
     def theme(self) -> Mapping[str, Any]:
-        """theme.toml. Raises ConfigError with its line."""
-        path = self.folder / "theme.toml"
+        """The publication's: its look with theme.toml over it. Raises ConfigError with file and line."""
+        return self.theme_of("")
+
+    def theme_of(self, look: str) -> Mapping[str, Any]:
+        """The theme of an issue that names a look of its own; "" for the publication's."""
+        if look not in self._themes:
+            theme = read_theme(self.folder, FOLDER, look)
+            for name in ("logo", "logo_dark"):
+                theme[name] = self._logo(name, theme) if theme[name] else None
+            self._themes[look] = theme
+        return self._themes[look]
+
+    def _logo(self, name: str, theme: Theme) -> PictureView:
         try:
-            return tomllib.loads(path.read_text("utf-8-sig"))
-        except FileNotFoundError:
-            raise ConfigError("is missing; newsletter init DIR makes one", file=str(path)) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"is not valid TOML: {error}", file=str(path)) from None
+            return self.pictures.view(theme[name], theme["logo_alt"], theme["logo_width"])
+        except InputError as error:
+            line = find_line((self.folder / THEME_FILE).read_text("utf-8-sig"), [name])
+            raise ConfigError(error.message, file=f"{FOLDER}/{THEME_FILE}", line=line) from error
+
+    def picture(self, path: str, alt: str, look: str = "") -> PictureView:
+        """A picture of the workspace, as wide as a look's column allows. Raises InputError."""
+        return self.pictures.view(path, alt, column_of(self.theme_of(look)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -143,6 +175,8 @@ class Templates:
             if path.is_file() and not path.name.startswith("."):
                 digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for name in ("logo", "logo_dark"):
+            digest.update(self.theme[name].url.encode() if self.theme[name] else b"-")
         return digest.hexdigest()
 
     def language(self, code: str) -> Language:
@@ -161,15 +195,18 @@ class Templates:
         *,
         track: Callable[[str], str] = str,
         language: str = SOURCE,
+        look: str = "",
         **values: Any,
     ) -> str:
         """One template's output, its own words in `language`, which it sees by that name. `track` turns
-        the addresses of links in plain text into tracked ones.
+        the addresses of links in plain text into tracked ones; `look` is an issue's own.
 
         Raises TemplateError with the template's file and line, also for one that costs more than
         `limits`.
         """
-        return self._render(self.environment, name, track, language, values)
+        return self._render(
+            self.environment, name, values, track=track, language=language, look=look
+        )
 
     def traced(
         self,
@@ -178,27 +215,37 @@ class Templates:
         *,
         track: Callable[[str], str] = str,
         language: str = SOURCE,
+        look: str = "",
         **values: Any,
     ) -> tuple[str, SourceMap]:
         """As `render`, and which template and line each part of the output comes from. The output may
         differ by a letter where a template takes texts apart; it is for finding places, not for mail."""
         marks: Marks = self._traced.extensions[Marks.identifier]  # type: ignore[assignment]
-        return marks.stripped(self._render(self._traced, name, track, language, values))
+        return marks.stripped(
+            self._render(self._traced, name, values, track=track, language=language, look=look)
+        )
 
     def _render(
         self,
         environment: BoundedEnvironment,
         name: str,
+        values: Mapping[str, Any],
+        *,
         track: Callable[[str], str],
         language: str,
-        values: Mapping[str, Any],
+        look: str,
     ) -> str:
         tracking, speaking = _track.set(track), _language.set(self.language(language))
         direction = _language.get().direction
         try:
             with bounded(self.limits):
                 output = environment.get_template(name).render(
-                    **{"theme": self.theme, "language": language, "direction": direction, **values}
+                    **{
+                        "theme": self.theme_of(look),
+                        "language": language,
+                        "direction": direction,
+                        **values,
+                    }
                 )
         except jinja2.TemplateSyntaxError as error:
             raise self._error(error.name or name, error.lineno, str(error.message)) from error

@@ -29,12 +29,48 @@ class ActionView:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureView:
+    """A picture of the workspace as mails and pages load it."""
+
+    url: str
+    width: int  #: pixels it is shown at; the file has up to twice as many
+    height: int
+    alt: str  #: what it shows, for whom it can't be shown; "" where that was left out
+    transparent: bool  #: it needs something light behind it in dark mode
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A paragraph, and what it is."""
+
+    kind: str  #: "text", "item", "quote" or "image"
+    text: str  #: inline, without the mark; an image's caption, which may be ""
+    picture: PictureView | None  #: of an image
+
+
+@dataclass(frozen=True, slots=True)
 class SectionView:
     """A part of a brief's body; the lead has no heading and comes first."""
 
     heading: str | None  #: inline
     role: str  #: "body", "fact" or "note"
-    paragraphs: tuple[str, ...]  #: inline, one string a paragraph
+    parts: tuple[PartView, ...]
+    paragraphs: tuple[str, ...]  #: the same as they stand in the brief, marks and all
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """What an issue says beside its briefs: one `[[block]]` of its manifest."""
+
+    n: int  #: number in the manifest, from 0; stands in `data-block`
+    kind: str  #: "sponsor", "note", "quote", "fact" or "image"
+    after: str  #: "digest", "end", or the slug of the brief below which it stands
+    title: str  #: inline, may be ""
+    text: str  #: inline, may be ""; an image's caption
+    by: str  #: who says or pays it, may be ""
+    url: str | None
+    button: str  #: words of the link to `url`, may be ""
+    picture: PictureView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +85,10 @@ class BriefView:
     slug: str
     kicker: str  #: the brief's first tag, "" without tags
     headline: str  #: inline
-    take: tuple[str, ...]  #: inline paragraphs, may be empty
-    why: tuple[str, ...]  #: inline paragraphs, may be empty
-    lead: str  #: inline; first paragraph of the body, "" without one
+    take: tuple[PartView, ...]  #: may be empty
+    why: tuple[PartView, ...]  #: may be empty
+    lead: str  #: inline; first paragraph of text in the body, "" without one
+    image: PartView | None  #: the first image above the first heading, which goes with the lead
     body: tuple[SectionView, ...]
     sources: tuple[SourceView, ...]
     actions: tuple[ActionView, ...]  #: this reader's own, none to a few
@@ -97,6 +134,7 @@ class EditionView:
     digest: tuple[ActionView, ...]  #: the actions at the top, at most as many as the issue allows
     more_actions: int  #: actions of this edition that stand only under their briefs
     briefs: tuple[BriefView, ...]
+    blocks: tuple[BlockView, ...]  #: this reader's, in the manifest's order
     # Addresses that belong to one recipient hold slots; they are None on the public page.
     view_url: str | None
     unsubscribe_url: str | None
@@ -122,9 +160,12 @@ class ServiceView:
 VIEWS = frozenset(
     (
         ActionView,
+        BlockView,
         BriefView,
         EditionView,
         Labels,
+        PartView,
+        PictureView,
         PublicationView,
         SectionView,
         ServiceView,

@@ -7,12 +7,14 @@ from newsletter.issues.assemble import Candidate, Choice, assemble
 from newsletter.issues.coverage import NOBODY, Cell, Coverage, Row, coverage
 from newsletter.issues.inbox import form, inbox, put_into_inbox
 from newsletter.issues.issue import FOLDER, Issue, brief_files, issue_ids, load_issue
-from newsletter.issues.manifest import Manifest, Override, Waiver, require_id
+from newsletter.issues.manifest import PLACES, Block, Manifest, Override, Waiver, require_id
 from newsletter.issues.resolve import Rejection, Resolved, resolve
 
 __all__ = [
     "FOLDER",
     "NOBODY",
+    "PLACES",
+    "Block",
     "Candidate",
     "Cell",
     "Choice",

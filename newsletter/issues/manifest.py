@@ -27,7 +27,9 @@ from newsletter.text import did_you_mean, tidy
 
 FILE = "issue.toml"
 BASE_ARM = "a"
+PLACES = ("digest", "end")  #: where a block may stand besides below a brief
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_SAFE = re.compile(r"(?:https?://|mailto:)[^\s<>\"]+$", re.IGNORECASE)
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
 
@@ -68,6 +70,28 @@ class Waiver(_Table):
     brief: str | None = None
     segment: str | None = None
     reason: str = Field(min_length=3)
+
+
+class Block(_Table):
+    """What the issue says beside its briefs: a sponsor's words, a note, a quote, a fact, an image."""
+
+    kind: Literal["sponsor", "note", "quote", "fact", "image"]
+    title: str = ""
+    text: str = ""  #: inline Markdown; an image's caption
+    by: str = ""  #: who says it, or pays for it
+    url: str = Field("", max_length=2000)
+    button: str = ""  #: words of the link
+    image: str = ""  #: `images/…` of the workspace
+    alt: str = ""  #: what the image shows
+    segments: tuple[str, ...] = ()  #: only for these; empty for everybody
+    after: str = "digest"  #: one of PLACES, or a brief's slug
+
+    @field_validator("url")
+    @classmethod
+    def _leads_somewhere(cls, value: str) -> str:
+        if value and not _SAFE.match(value):
+            raise ValueError("write the whole address, with https://, http:// or mailto:")
+        return value
 
 
 class Arm(_Table):
@@ -117,6 +141,7 @@ class Manifest(_Table):
     subject: str = ""
     preheader: str = ""
     intro: str = ""
+    look: str = Field("", pattern=r"^[a-z0-9-]*$", max_length=40)  #: "" for the publication's
     send_at: datetime | None = None
     order: tuple[str, ...] = ()
     text: Literal["lead", "full"] | None = None
@@ -124,6 +149,7 @@ class Manifest(_Table):
     gate: Gate = Gate()  # type: ignore[call-arg]
     segments: dict[str, Override] = Field(default_factory=dict)
     split: Split = Split()  # type: ignore[call-arg]
+    block: tuple[Block, ...] = ()
     waiver: tuple[Waiver, ...] = ()
 
 
@@ -215,9 +241,8 @@ def _explain(error: ValidationError, text: str, file: str) -> InputError:
     line = find_line(text, keys)
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        options = (
-            list(Manifest.model_fields) + list(Waiver.model_fields) + list(Override.model_fields)
-        )
+        tables = (Manifest, Waiver, Override, Block)
+        options = [key for table in tables for key in table.model_fields]
         return InputError(
             f'unknown key "{name}".{did_you_mean(keys[-1], options)}', file=file, line=line
         )

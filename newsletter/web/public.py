@@ -32,7 +32,7 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from newsletter.editions import fill
+from newsletter.editions import fill, media_file
 from newsletter.errors import NewsletterError
 from newsletter.tracking import RawEvent, Ref, SpoolFullError
 from newsletter.web.pages import MAIL, NEVER_CACHED, PASSED_ON, Pages, _, form
@@ -42,6 +42,7 @@ from newsletter.workspace import Workspace
 ANSWER_EVERY = 10.0  #: seconds between two looks at requests, when nobody asks
 LOAD_EVERY = 2.0  #: seconds between two moves of events from the spool into the database
 _AGENT = 200  # characters of a user agent that are kept
+_KEPT_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _PIXEL = base64.b64decode(b"R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _VERBS = ("done", "not_for_me", "undo")
@@ -59,6 +60,7 @@ def public_app(workspace: Workspace) -> SecurityHeaders:
             *site.readers.routes,
             Route("/a/{n}/{token}", site.action_page, methods=["GET"]),
             Route("/a/{n}/{token}", site.act, methods=["POST"]),
+            Route("/media/{name}", site.media, methods=["GET"]),
             Route("/issues", site.issues, methods=["GET"]),
             Route("/issues/", site.issues, methods=["GET"]),
             Route("/issues/{issue}", site.issue, methods=["GET"]),
@@ -258,6 +260,19 @@ class _Site:
     async def issue(self, request: Request) -> Response:
         html = await run_in_threadpool(self.lookup.issue_page, request.path_params["issue"])
         return HTMLResponse(html) if html else self.pages.unknown(request)
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    async def media(self, request: Request) -> Response:
+        """A picture of a mail. Its name is a hash of its bytes, so it may be kept for ever."""
+        return await run_in_threadpool(self._media, request)
+
+    def _media(self, request: Request) -> Response:
+        found = media_file(self.workspace.root, request.path_params["name"])
+        if found is None:
+            return self.pages.unknown(request)
+        path, media_type = found
+        return Response(path.read_bytes(), media_type=media_type, headers=_KEPT_FOR_EVER)
 
     # -- health ----------------------------------------------------------------------------------
 

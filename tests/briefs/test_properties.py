@@ -36,7 +36,10 @@ pieces = st.one_of(
             "  - an item below", "1. Execs: decide", "- [ ] Everyone: read", "☐ AI teams: go", "Execs",
             "Deadline: Friday", "AI teams: do both:", "=====", "> quoted", "# **Loud**", "🔎 Our Take",
             "a line that a mail program broke in the middle of its sentence, long", "and its end.",
-            "[ ] - 1. x", "=== x",
+            "[ ] - 1. x", "=== x", ">", "> >", ">> twice quoted", "> # quoted heading", "\\> no quote",
+            "> a quote that a mail program broke in the middle of its sentence, long",
+            '![a chart](images/chart.png "What it shows")', "![](images/x.png)", "![x](<images/a b.png>)",
+            "Our Take: > quoted", "**Our Take:**", "Our take: ![x](images/x.png)",
         ]
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -31,13 +32,15 @@ from newsletter.cli.main import cli, command_tree
 from newsletter.config import Settings
 from newsletter.delivery import STATES
 from newsletter.editions import Templates
+from newsletter.editions.theme import CHOICES, read_theme
 from newsletter.editions.view import VIEWS
-from newsletter.issues.manifest import Arm, Manifest
+from newsletter.issues.manifest import Arm, Block, Manifest
 from newsletter.tracking import verdicts
 from newsletter.workspace import Workspace
 from tests.docs.pages import ROOT, Page, all_pages, names, page
 
 PAGES = all_pages()
+LOOKS = sorted((ROOT / "templates" / "looks").glob("*.toml"))
 each_page = pytest.mark.parametrize("one", PAGES, ids=[one.name for one in PAGES])
 _CODE = re.compile(r"\b(?:BR|IS|ED|SD)\d{3}\b")
 _SHELL = ("sh", "bash", "console")
@@ -234,8 +237,11 @@ def known_tables(reference: ModuleType) -> dict[str, set[str]]:
     known["transports.mine"] = set()  # the plug-in of the guide
     known["waiver"] = {"code", "brief", "segment", "reason"}
     known["segment"] = set(SEGMENT_KEYS)
-    theme = tomllib.loads((ROOT / "templates" / "theme.toml").read_text("utf-8"))
-    return known | {name: set(keys) for name, keys in theme.items()}
+    known["block"] = set(Block.model_fields)
+    looks = [tomllib.loads(path.read_text("utf-8")) for path in LOOKS]
+    for name in {name for look in looks for name in look}:
+        known[name] = set().union(*(look.get(name, ()) for look in looks))
+    return known | {"space": set(looks[0]["density"]["normal"])}
 
 
 @each_page
@@ -255,6 +261,12 @@ def test_every_toml_example_is_accepted(one: Page, tmp_path: Path) -> None:
             continue
         values = tomllib.loads(fence.text)
         if "project" in values:  # of a plug-in
+            continue
+        if {"density", "light", "font"} & set(values):
+            folder = shutil.copytree(ROOT / "templates", tmp_path / "templates")
+            (folder / "theme.toml").write_text(fence.text, "utf-8")
+            assert read_theme(folder, "templates")
+            shutil.rmtree(folder)
             continue
         if "segment" in values:
             (tmp_path / "subscribers").mkdir(exist_ok=True)
@@ -341,11 +353,12 @@ def test_the_markdown_example_is_a_brief_without_findings(tmp_path: Path) -> Non
 def test_issues_lists_every_key() -> None:
     listed = page("docs/issues.md").first_column("issue.toml")
     plain: list[str] = []
+    tables = {"segments": "[segments.<key>]", "block": "[[block]]", "waiver": "[[waiver]]"}
     for name, field in Manifest.model_fields.items():
         if hasattr(field.annotation, "model_fields"):
             plain += [f"[{name}] {key}" for key in field.annotation.model_fields]  # type: ignore[union-attr]
         else:
-            plain.append({"segments": "[segments.<key>]", "waiver": "[[waiver]]"}.get(name, name))
+            plain.append(tables.get(name, name))
     assert listed == plain
 
 
@@ -371,6 +384,30 @@ def test_sending_lists_every_state() -> None:
 def test_templates_lists_every_field(view: type) -> None:
     listed = page("docs/templates.md").first_column(view.__name__)
     assert listed == [field.name for field in fields(view)]
+
+
+def test_templates_lists_the_theme_and_every_look() -> None:
+    theme, tables = page("docs/templates.md").tables("Theme")
+    assert [names(row[0])[0] for row in theme] == list(CHOICES)
+    quiet = tomllib.loads((ROOT / "templates" / "looks" / "quiet.toml").read_text("utf-8"))
+    known = {f"[{name}]" for name in quiet} - {"[density]"} | {"[space]"}
+    assert {names(row[0])[0] for row in tables} == known
+    looks = page("docs/templates.md").tables("Looks")[0]
+    assert {names(row[0])[0] for row in looks} == {path.stem for path in LOOKS}
+
+
+def test_templates_lists_every_macro_of_the_mails_blocks() -> None:
+    listed = {
+        names(row[1])[0]: set(names(row[0]))
+        for row in page("docs/templates.md").tables("Blocks")[0]
+    }
+    for path in (ROOT / "templates" / "blocks").glob("*.mjml.j2"):
+        macros = set(re.findall(r"{% macro (\w+)", path.read_text("utf-8")))
+        assert listed[path.relative_to(ROOT).as_posix()] == macros
+
+
+def test_issues_lists_every_key_of_a_block() -> None:
+    assert page("docs/issues.md").first_column("Blocks") == list(Block.model_fields)
 
 
 def test_templates_lists_filters_and_pages(workspace_dir: Path) -> None:

@@ -99,7 +99,7 @@ class Template:
     def _make(self, folder: Path, transport: str) -> None:
         folder.mkdir(parents=True)
         shutil.copy(ROOT / "newsletter.toml", folder)
-        for name in ("templates", "issues", "subscribers"):
+        for name in ("templates", "images", "issues", "subscribers"):
             shutil.copytree(ROOT / name, folder / name)
         people = folder / "people.csv"
         roles = ("ml engineer", "cto", "data engineer", "buyer", "ciso")

@@ -39,7 +39,7 @@ class Letter:
         html = message.get_body(("html",)).get_content()  # type: ignore[attr-defined]
         document = lxml.html.document_fromstring(html)
         self.hrefs = [self._path(str(a.get("href"))) for a in document.iter("a")]
-        self.pixel = next(self._path(str(i.get("src"))) for i in document.iter("img"))
+        self.pixel = next(self._path(src) for src in document.xpath("//img/@src") if "/o/" in src)
 
     @staticmethod
     def _path(url: str) -> str:
