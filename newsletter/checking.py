@@ -31,7 +31,9 @@ from newsletter.errors import NewsletterError, TemplateError
 from newsletter.findings import Finding, Position
 from newsletter.issues import Issue, issue_ids
 
+LOOKS = Path("templates/looks")
 WEEK = timedelta(days=7)
+_EXPLAIN = {"IS121", "IS122"}  #: what keeps editions from being rendered, told at its own place
 _LATER = ("BR112", "BR301")  #: errors of an issue that a brief in the inbox may still have
 _PATIENCE = 20.0  # seconds for the spam filter
 
@@ -58,10 +60,11 @@ class Checking:
         *,
         values: Callable[[str], Mapping[str, str]],
         message: Callable[[Edition], bytes],
+        picture_problem: Callable[[str], str],
         online: bool = False,
     ) -> None:
         """`load` reads an issue; `values` fills the slots of an edition, by its id; `message` makes a whole
-        message of it."""
+        message of it; `picture_problem` says what is wrong with a picture, "" for nothing."""
         self.root = root
         self.settings = settings
         self.segments = segments
@@ -69,6 +72,7 @@ class Checking:
         self._load = load
         self._values = values
         self._message = message
+        self._picture_problem = picture_problem
 
     @cached_property
     def linter(self) -> Linter:
@@ -91,8 +95,16 @@ class Checking:
             BriefSubject(parsed, self.settings, day, following, in_issue=True)
             for parsed in issue.parsed
         )
+        looks = sorted(path.stem for path in (self.root / LOOKS).glob("*.toml"))
         return IssueSubject(
-            issue, self.segments, groups, self.settings, briefs, tuple(self._past(issue, day))
+            issue,
+            self.segments,
+            groups,
+            self.settings,
+            briefs,
+            tuple(self._past(issue, day)),
+            tuple(looks),
+            self._picture_problem,
         )
 
     def issue(
@@ -104,7 +116,7 @@ class Checking:
         transport: str,
         today: date,
         errors_only: bool = False,
-        broken: TemplateError | None = None,
+        broken: NewsletterError | None = None,
     ) -> list[Finding]:
         """Everything that is wrong with an issue, its briefs, its editions and their sending; with
         `errors_only` at least all that blocks: enough to plan, and quicker. `broken` is what kept the
@@ -112,7 +124,8 @@ class Checking:
         subject = self.subject(issue, groups, issue.day or today)
         found = self.linter.issue(subject)
         editions = list(shown)
-        if broken:
+        told = isinstance(broken, TemplateError) or not _EXPLAIN & {one.code for one in found}
+        if broken and told:
             at = Position(broken.line or 1, 1)
             found.append(BrokenTemplate.finding(broken.message, file=broken.file, at=at))
         dead = self._dead(editions)

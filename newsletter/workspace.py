@@ -436,6 +436,7 @@ class Workspace:
             self.issue,
             values=self.proofs.values,
             message=message,
+            picture_problem=self.templates.pictures.problem,
             online=online,
         )
 
@@ -487,7 +488,7 @@ class Workspace:
         arms = [name for name, _ in loaded.manifest.split.shares] or [""]
         try:
             planned = self.editions(loaded, self._not_empty(loaded, kinds), arms=arms)
-        except TemplateError as error:
+        except (TemplateError, InputError, ConfigError) as error:
             return self._check(loaded, groups, [], online=online, broken=error)
         return self._check(loaded, groups, planned, online=online)
 
@@ -500,7 +501,7 @@ class Workspace:
         transport: str | None = None,
         online: bool = False,
         errors_only: bool = False,
-        broken: TemplateError | None = None,
+        broken: NewsletterError | None = None,
     ) -> list[Finding]:
         people = {group.reader: group.people for group in groups}
         shown = [

@@ -10,6 +10,7 @@ from typing import ClassVar
 from rapidfuzz import fuzz
 from rapidfuzz.distance import DamerauLevenshtein
 
+from newsletter.briefs import image_in
 from newsletter.checks.prose import grade, lists, minutes, phrases, sentences, words_of
 from newsletter.checks.rule import BriefRule
 from newsletter.checks.subjects import BriefSubject, Passage
@@ -344,6 +345,24 @@ class Avoided(_Phrases):
 @lru_cache(maxsize=16)
 def _avoided(wanted: tuple[str, ...]) -> re.Pattern[str]:
     return phrases(wanted)
+
+
+class PictureWithoutWords(BriefRule):
+    """A picture without `alt`: who can't see it, or whose mail program does not load pictures, misses what it
+    says."""
+
+    code = "BR119"
+    severity: ClassVar[Severity] = "error"
+    title = "a picture without words"
+    remedy = "Say between the brackets what the picture says."
+    example = "# Tollgate cuts its prices\n\nIt does.\n\n![](images/prices.png)\n"
+
+    def check(self, subject: BriefSubject) -> Iterator[Finding]:
+        for passage in subject.passages:
+            image = image_in(passage.text)
+            if image and not image.alt.strip():
+                message = f"{image.path} has no words: say between the brackets what it shows"
+                yield self.of(subject, message, subject.place(passage, image.path))
 
 
 class LongAction(BriefRule):

@@ -14,6 +14,7 @@ from newsletter.checks.dates import holiday
 from newsletter.checks.prose import lists, minutes
 from newsletter.checks.rule import IssueRule
 from newsletter.checks.subjects import IssueSubject
+from newsletter.editions import pictures_of
 from newsletter.findings import Finding, Position, Severity
 from newsletter.issues import NOBODY, Issue, coverage
 from newsletter.text import did_you_mean, fold
@@ -134,7 +135,7 @@ class UnknownSegment(IssueRule):
                 hint = did_you_mean(key, keys)
                 message = f'there is no segment "{key}".{hint}'
                 yield self.of(subject, message, "segments", key, segment=key)
-        for n, block in enumerate(_blocks(subject.issue)):
+        for n, block in enumerate(subject.issue.manifest.block):
             for key in block.segments:
                 if key not in keys:
                     hint = did_you_mean(key, keys)
@@ -278,7 +279,7 @@ class ManifestPlaceholder(IssueRule):
                 if found := pattern.search(text):
                     message = f'"{found[0]}" is a placeholder'
                     yield self.of(subject, message, *keys, segment=segment)
-        for n, block in enumerate(_blocks(subject.issue)):
+        for n, block in enumerate(subject.issue.manifest.block):
             for key in ("title", "text", "by", "button"):
                 if found := pattern.search(getattr(block, key)):
                     message = f'"{found[0]}" is a placeholder'
@@ -369,7 +370,7 @@ class BlockPlace(IssueRule):
     def check(self, subject: IssueSubject) -> Iterator[Finding]:
         issue = subject.issue
         slugs = [brief.slug for brief in issue.briefs]
-        for n, block in enumerate(_blocks(issue)):
+        for n, block in enumerate(issue.manifest.block):
             place = ("block", str(n))
             if block.after not in ("digest", "end", *slugs):
                 hint = did_you_mean(block.after, [*slugs, "digest", "end"])
@@ -398,6 +399,47 @@ class SentOnHoliday(IssueRule):
         if name:
             message = f"the issue goes out on a public holiday ({name})"
             yield self.of(subject, message, "send_at")
+
+
+class PictureUnusable(IssueRule):
+    """A picture that a brief or a block names can't be mailed: it is not there, is none, is too large,
+    or lies outside `images/`. The issue can't be rendered before that is mended."""
+
+    code = "IS121"
+    severity: ClassVar[Severity] = "error"
+    title = "a picture that can't be used"
+    remedy = "Put the file into `images/` of the workspace (JPEG, PNG, GIF or WebP), or correct its name."
+    example = "![Prices since May](images/prises.png)"
+    waivable = False
+
+    def check(self, subject: IssueSubject) -> Iterator[Finding]:
+        for path in pictures_of(subject.issue):
+            if not (problem := subject.picture_problem(path)):
+                continue
+            for one in subject.briefs:
+                if path in one.parsed.text:
+                    at = _place_of(one.parsed, path)
+                    yield self.finding(problem, file=one.file, at=at, brief=one.brief.slug)
+            for n, block in enumerate(subject.issue.manifest.block):
+                if block.image == path:
+                    yield self.of(subject, problem, "block", str(n), "image")
+
+
+class LookUnknown(IssueRule):
+    """`look` names a look that is not in `templates/looks/`."""
+
+    code = "IS122"
+    severity: ClassVar[Severity] = "error"
+    title = "a look that is not there"
+    remedy = "Correct the name, or make that look."
+    example = 'look = "blod"'
+    waivable = False
+
+    def check(self, subject: IssueSubject) -> Iterator[Finding]:
+        look = subject.issue.manifest.look
+        if look and subject.looks and look not in subject.looks:
+            hint = did_you_mean(look, subject.looks)
+            yield self.of(subject, f'there is no look "{look}".{hint}', "look")
 
 
 class NotCovered(IssueRule):
@@ -584,7 +626,3 @@ def _words_in_mail(brief: Brief, *, full: bool) -> int:
     # a reader gets one action of each brief
     longest = max((len(action.text.split()) for action in brief.actions), default=0)
     return longest + sum(len(text.split()) for text in texts)
-
-
-def _blocks(issue: Issue) -> tuple:  # type: ignore[type-arg]
-    return getattr(issue.manifest, "block", ())

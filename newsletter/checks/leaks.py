@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import lxml.etree
 
-from newsletter.briefs import Brief
+from newsletter.briefs import Brief, image_in
 from newsletter.checks.rule import EditionRule
 from newsletter.checks.subjects import EditionSubject
 from newsletter.editions import plain
@@ -47,7 +47,8 @@ def normal(text: str) -> str:
 
 @lru_cache(maxsize=8192)  # all editions of an issue are held against the same texts
 def _words(text: str) -> str:
-    return normal(plain(re.sub(r"^(?:- |> )", "", text)))
+    image = image_in(text)
+    return normal(plain(image.caption if image else re.sub(r"^(?:- |> )", "", text)))
 
 
 def allowed(subject: EditionSubject) -> Allowed:
@@ -74,8 +75,8 @@ def allowed(subject: EditionSubject) -> Allowed:
         if not chosen:
             unsaid += [(brief.slug, _words(text)) for text in _paragraphs(brief)]
     unsaid += [("", text) for text in _texts_of_others(issue, subject)]
-    blocks = frozenset(str(n) for n in getattr(signature, "extra", ()))
-    for n, block in enumerate(getattr(issue.manifest, "block", ())):
+    blocks = frozenset(str(n) for n in signature.extra)
+    for n, block in enumerate(issue.manifest.block):
         if block.text:
             (said if str(n) in blocks else unsaid).append(("", _words(block.text)))
     return Allowed(frozenset(shown), frozenset(ids), blocks, tuple(said), tuple(unsaid))

@@ -13,7 +13,7 @@ import lxml.etree
 import lxml.html
 
 from newsletter.audience import Group, Segments
-from newsletter.briefs import Brief, ParsedBrief
+from newsletter.briefs import Brief, ParsedBrief, image_in
 from newsletter.checks.dns import DomainReport
 from newsletter.checks.spam import Missing, SpamScore
 from newsletter.config import Settings
@@ -21,7 +21,7 @@ from newsletter.editions import Edition, TemplateProblem, plain
 from newsletter.findings import Position
 from newsletter.issues import Issue
 
-Part = Literal["headline", "take", "why", "action", "heading", "body"]
+Part = Literal["headline", "take", "why", "action", "heading", "body", "image"]
 T = TypeVar("T")
 TEMPLATE = "templates/issue.mjml.j2"  #: whence comes what no brief says
 _WORD = re.compile(r"\S+")
@@ -39,8 +39,9 @@ class Passage:
 
     @property
     def words(self) -> str:
-        """The text without marks and addresses."""
-        return plain(self.text)
+        """The text without marks and addresses; of a picture what stands below it."""
+        image = image_in(self.text)
+        return plain(image.caption if image else self.text)
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ class BriefSubject:
             if section.heading:
                 yield Passage("heading", section.heading, at, section.role)
             for text in section.paragraphs:
-                yield Passage("body", text, at, section.role)
+                yield Passage("image" if image_in(text) else "body", text, at, section.role)
 
     @property
     def prose(self) -> Iterator[Passage]:
-        """The passages that are sentences: no headline, no headings."""
-        return (one for one in self.passages if one.part not in ("headline", "heading"))
+        """The passages that are sentences: no headline, no headings, no pictures."""
+        return (one for one in self.passages if one.part in ("take", "why", "action", "body"))
 
     def place(self, passage: Passage, within: str = "") -> Position:
         """Where the passage (or the words `within` it) stands in the file; its part's place where the
@@ -143,6 +144,9 @@ class IssueSubject:
     settings: Settings
     briefs: tuple[BriefSubject, ...]
     past: tuple[Issue, ...] = ()  #: earlier issues, the latest first
+    looks: tuple[str, ...] = ()  #: names of those that there are
+    #: what is wrong with a picture of the workspace, "" for nothing
+    picture_problem: Callable[[str], str] = lambda _: ""
 
     @property
     def day(self) -> date | None:

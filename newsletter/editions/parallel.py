@@ -10,18 +10,20 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
+from newsletter.config import Settings
 from newsletter.editions.compose import Composer, Signature
 from newsletter.editions.mime import Envelope
 from newsletter.editions.render import Edition, Renderer
 from newsletter.editions.templates import Templates
 from newsletter.errors import NewsletterError, TemplateError
+from newsletter.issues import Issue
 
 WORTH_IT = 120  #: editions from which on another process pays
 _HEAD_START = 80  # editions that this process renders while another one starts
@@ -40,7 +42,9 @@ class _Share:
 
     root: Path
     envelope: Envelope
-    composer: Composer
+    issue: Issue
+    settings: Settings
+    names: Mapping[str, str]
     jobs: Sequence[Job]
 
 
@@ -52,8 +56,10 @@ def render_all(renderer: Renderer, composer: Composer, jobs: Sequence[Job]) -> l
         return _rendered(renderer, composer, jobs)
     share = max(1, (len(jobs) - _HEAD_START) // (others + 1))
     cuts = [len(jobs) - share * n for n in range(others, -1, -1)]
+    root, envelope = renderer.templates.root, renderer.envelope
+    issue, settings, names = composer.issue, composer.settings, composer.names
     started = [
-        _start(_Share(renderer.templates.root, renderer.envelope, composer, jobs[begin:end]))
+        _start(_Share(root, envelope, issue, settings, names, jobs[begin:end]))
         for begin, end in pairwise(cuts)
     ]
     try:
@@ -104,10 +110,12 @@ def _result(process: subprocess.Popen[bytes]) -> list[Edition] | None:
 def work(given: IO[bytes], out: IO[bytes]) -> None:
     """The other process: a share in, its editions or what is wrong with a template out."""
     share: _Share = pickle.load(given)  # noqa: S301  (our own process wrote it)
-    renderer = Renderer(Templates(share.root, share.envelope.base_url), share.envelope)
+    templates = Templates(share.root, share.envelope.base_url)
+    renderer = Renderer(templates, share.envelope)
+    composer = Composer(share.issue, share.settings, share.names, templates)
     answer: tuple[Any, ...]
     try:
-        answer = ("editions", _rendered(renderer, share.composer, share.jobs))
+        answer = ("editions", _rendered(renderer, composer, share.jobs))
     except NewsletterError as error:
         answer = ("error", error.message, error.file, error.line)
     pickle.dump(answer, out, protocol=pickle.HIGHEST_PROTOCOL)

@@ -180,7 +180,11 @@ class Renderer:
             try:
                 if name == MAIL:
                     found += mail_problems(
-                        self.templates, name, language=signature.language, e=view
+                        self.templates,
+                        name,
+                        language=signature.language,
+                        look=signature.look,
+                        e=view,
                     )
                 else:
                     self.templates.render(name, language=signature.language, e=view)

@@ -69,6 +69,7 @@ def issue_findings(
         lambda key: loaded(root, key),
         values=lambda _: {},
         message=lambda _: b"",
+        picture_problem=lambda _: "",
     )
     subject = checking.subject(issue, groups, issue.day or TODAY)
     return waived(checking.linter.issue(subject), issue.source)

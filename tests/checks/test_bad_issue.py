@@ -282,6 +282,71 @@ def test_a_dark_colour_that_is_too_pale(tmp_path: Path) -> None:
     assert not told["ED401"]
 
 
+BLOCKS = """
+[[block]]
+kind = "sponsor"
+text = "TODO: what they say."
+after = "quilon-price-cut"
+
+[[block]]
+kind = "note"
+segments = ["exces"]
+text = "Words for nobody."
+
+[[block]]
+kind = "image"
+image = "images/not-there.png"
+
+[[block]]
+kind = "fact"
+title = "Nothing below"
+"""
+
+
+def test_blocks_that_can_not_be_shown(tmp_path: Path) -> None:
+    root = init(tmp_path / "publication")
+    manifest = root / "issues" / ISSUE / "issue.toml"
+    before = len(manifest.read_text("utf-8").splitlines())
+    manifest.write_text(manifest.read_text("utf-8") + BLOCKS, "utf-8")
+    brief = root / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
+    text = brief.read_text("utf-8")
+    brief.write_text(
+        text + "\n![](images/../newsletter.toml)\n\n![A chart](images/gone.png)\n", "utf-8"
+    )
+    last = len(text.splitlines())
+    told = by_code(root)
+    assert at(told["IS119"]) == [
+        ("issue.toml", before + 5), ("issue.toml", before + 14), ("issue.toml", before + 16),
+    ]  # fmt: skip
+    assert at(told["IS107"]) == [("issue.toml", before + 9)]
+    assert at(told["IS115"]) == [("issue.toml", before + 4)]
+    assert set(at(told["IS121"])) == {
+        ("quillon-price-cut.md", last + 2), ("quillon-price-cut.md", last + 4),
+        ("issue.toml", before + 14),
+    }  # fmt: skip
+    assert at(told["BR119"]) == [("quillon-price-cut.md", last + 2)]
+    assert not told["ED506"]
+
+
+def test_a_look_that_is_not_there(tmp_path: Path) -> None:
+    root = init(tmp_path / "publication")
+    manifest = root / "issues" / ISSUE / "issue.toml"
+    manifest.write_text('look = "blod"\n' + manifest.read_text("utf-8"), "utf-8")
+    told = by_code(root)
+    assert at(told["IS122"]) == [("issue.toml", 1)]
+    assert 'Did you mean "bold"' in told["IS122"][0].message
+    assert not told["ED506"]
+
+
+@pytest.mark.parametrize("look", ["quiet", "bold", "plain"])
+def test_every_look_of_the_sample_is_clean(tmp_path: Path, look: str) -> None:
+    root = init(tmp_path / "publication")
+    manifest = root / "issues" / ISSUE / "issue.toml"
+    manifest.write_text(f'look = "{look}"\n' + manifest.read_text("utf-8"), "utf-8")
+    told = [one for found in by_code(root).values() for one in found if one.waived is None]
+    assert told == []
+
+
 def test_a_template_that_can_not_be_used(tmp_path: Path) -> None:
     root = init(tmp_path / "publication")
     template = root / "templates" / "blocks" / "footer.mjml.j2"
@@ -337,7 +402,7 @@ ELSEWHERE = {
     "ED601", "ED602",  # test_leaks
     "IS106", "IS101", "IS116", "ED101", "IS202", "ED603", "ED402", "ED505", "ED506", "ED507",
     "SD100", "SD201", "SD202", "SD203",  # above
-    "IS119",  # test_blocks
+    "IS119", "IS121", "IS122",
 }  # fmt: skip
 
 

@@ -43,7 +43,11 @@ def briefs(draw: st.DrawFn, n: int) -> Brief:
     if draw(st.booleans()):
         actions.append(Action(f"{slug}/all", (), said(n, "all")))
     sections = tuple(
-        Section(f"Heading {n} {m}" if m else None, (said(n, "s", m),), segments=keys if m else ())
+        Section(
+            f"Heading {n} {m}" if m else None,
+            (draw(st.sampled_from(["", "> ", "- "])) * (m > 0) + said(n, "s", m),),
+            segments=keys if m else (),
+        )
         for m, keys in enumerate(draw(st.lists(some_keys, min_size=1, max_size=3)))
     )
     return Brief(
@@ -64,7 +68,23 @@ def issues(draw: st.DrawFn) -> Issue:
         key: Override(intro=said("intro", key), preheader=said("preheader", key))
         for key in draw(some_keys)
     }
+    blocks = [
+        {"kind": kind, "text": said("block", n), "segments": keys, "after": after}
+        for n, (kind, keys, after) in enumerate(
+            draw(
+                st.lists(
+                    st.tuples(
+                        st.sampled_from(["sponsor", "note", "quote", "fact"]),
+                        some_keys,
+                        st.sampled_from(["digest", "end"]),
+                    ),
+                    max_size=3,
+                )
+            )
+        )
+    ]
     manifest = Manifest(
+        block=blocks,
         subject="A subject",
         preheader=said("preheader"),
         intro=said("intro"),
@@ -89,7 +109,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def rendered(workspace: Workspace, issue: Issue, reader: tuple[str, ...]) -> EditionSubject:
-    composer = Composer(issue, workspace.settings, workspace.names, "")
+    composer = Composer(issue, workspace.settings, workspace.names, workspace.templates)
     signature = composer.signature(reader)
     edition = workspace.renderer.edition(composer, reader, signature)
     return subject_of(workspace, issue, edition, reader)
@@ -109,6 +129,11 @@ def subject_of(
     )
 
 
+def bare(paragraph: str) -> str:
+    """The words of a quote or of a list's item."""
+    return paragraph.removeprefix("> ").removeprefix("- ")
+
+
 def naive(issue: Issue, reader: tuple[str, ...]) -> set[str]:
     """The sentences that a reader gets, by the words of the design and none of its code."""
     want: set[str] = set()
@@ -123,7 +148,10 @@ def naive(issue: Issue, reader: tuple[str, ...]) -> set[str]:
         for n, section in enumerate(brief.body):
             seen = not section.segments or set(section.segments) & set(reader)
             if seen and (issue.manifest.text == "full" or n == 0 or _limited(brief, reader)):
-                want |= set(section.paragraphs)
+                want |= {bare(text) for text in section.paragraphs}
+    for block in issue.manifest.block:
+        if not block.segments or set(block.segments) & set(reader):
+            want.add(block.text)
     return want
 
 
@@ -141,7 +169,8 @@ def test_every_edition_holds_exactly_what_its_reader_should_get(
     subject = rendered(workspace, issue, reader)
     assert list(leaks(subject)) == []
     everything = {one.text for brief in issue.briefs for one in brief.actions}
-    everything |= {text for b in issue.briefs for s in b.body for text in s.paragraphs}
+    everything |= {block.text for block in issue.manifest.block}
+    everything |= {text for b in issue.briefs for s in b.body for text in map(bare, s.paragraphs)}
     page = " ".join(subject.document.getroot().text_content().split()).lower()
     text = " ".join(subject.text.split()).lower()
     want = naive(issue, reader)

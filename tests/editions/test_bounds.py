@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import date
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -16,6 +17,7 @@ from newsletter.editions import Templates
 from newsletter.editions.bounds import Bounds
 from newsletter.editions.view import PublicationView
 from newsletter.errors import TemplateError
+from tests.conftest import ROOT
 
 FILE = "attack.txt.j2"
 LIMITS = Bounds(seconds=1)
@@ -246,6 +248,7 @@ def prepared(root: Path) -> Path:
     folder.mkdir(parents=True)
     secret.mkdir()
     (folder / "theme.toml").write_text("")
+    copytree(ROOT / "templates" / "looks", folder / "looks")
     (folder / "other.txt.j2").write_text(f"{{% include '{FILE}' %}}")
     for path in (root / "newsletter.toml", root / "ws" / "newsletter.toml", secret / "secret.txt"):
         path.write_text("SECRET")
@@ -258,7 +261,7 @@ def prepared(root: Path) -> Path:
 
 def render(root: Path, source: str, limits: Bounds = LIMITS, name: str = FILE) -> str:
     (root / "templates" / name).write_text(source, "utf-8")
-    return Templates(root, limits).render(name, X="a" * 100_000, **VALUES)
+    return Templates(root, limits=limits).render(name, X="a" * 100_000, **VALUES)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

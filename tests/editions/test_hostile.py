@@ -104,7 +104,10 @@ def harm(document: str) -> list[str]:
                 scheme = urlsplit(plain).scheme
                 if scheme not in {"", "http", "https", "mailto"} or plain.startswith("//"):
                     found.append(f"{tag} {name}={value[:40]}")
-                if tag == "img" and "@@" not in value:
+                own = re.fullmatch(
+                    r"http://127\.0\.0\.1:8000/media/[0-9a-f]{32}\.(?:png|jpg)", value
+                )
+                if tag == "img" and "@@" not in value and not own:
                     found.append(f"a picture from {value[:40]}")
             elif name == "style" and re.search(
                 r"expression|javascript|url\(|@import|behavior", plain
@@ -126,7 +129,7 @@ MARKUP = {
     "a script that is cut": "<script/x>alert(1)//<",
     "an event handler": '<b onclick="alert(1)" onmouseover=alert(1)>x</b>',
     "a picture that fails": '<img src=x onerror="alert(1)">',
-    "a picture from elsewhere": "![x](https://spy.example/pixel.gif)",
+    "a picture from elsewhere": "Look: ![x](https://spy.example/pixel.gif)",
     "an SVG": "<svg><script>alert(1)</script><a xlink:href='javascript:alert(1)'>x</a></svg>",
     "a frame": "<iframe src='https://x.example'></iframe><object data='x'></object>",
     "a form": "<form action='https://x.example'><input name='password'></form>",
@@ -410,7 +413,7 @@ def test_ten_thousand_of_anything_end_in_time(workspace: Workspace, what: str, s
     try:
         made = parts(workspace)
     except NewsletterError as error:
-        assert "characters" in str(error) or "larger" in str(error), error  # noqa: PT017
+        assert any(says in str(error) for says in ("characters", "larger", "too much text")), error  # noqa: PT017
     else:
         assert harm(made.page) == []
     assert time.monotonic() - begun < 3 * PATIENCE, what
