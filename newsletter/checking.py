@@ -21,13 +21,15 @@ from newsletter.checks import (
     IssueSubject,
     Linter,
     SendingSubject,
+    all_rules,
     waived,
 )
 from newsletter.checks.editions import BrokenTemplate
+from newsletter.checks.issue import ManifestUnreadable
 from newsletter.checks.spam import Missing, SpamScore, score
 from newsletter.config import FILE, Settings
 from newsletter.editions import Edition, TemplateProblem, fill
-from newsletter.errors import NewsletterError, TemplateError
+from newsletter.errors import InputError, NewsletterError, TemplateError
 from newsletter.findings import Finding, Position
 from newsletter.issues import Issue, issue_ids
 
@@ -76,11 +78,17 @@ class Checking:
 
     @cached_property
     def linter(self) -> Linter:
-        return Linter(self.settings.checks, file=FILE, online=self.online)
+        text = (self.root / FILE).read_text("utf-8-sig") if (self.root / FILE).exists() else ""
+        return Linter(self.settings.checks, file=FILE, text=text, online=self.online)
 
-    def brief(self, parsed: ParsedBrief, today: date) -> ParsedBrief:
-        """A brief that is in no issue, with everything that is wrong with it. When it will be sent nobody
-        knows yet, and a draft may say TK, so what `_LATER` lists is only a warning here."""
+    def brief(self, parsed: ParsedBrief, today: date, issue: Issue | None = None) -> ParsedBrief:
+        """A brief with everything that is wrong with it, by itself or as part of its `issue`. When one that
+        is in no issue will be sent nobody knows yet, and a draft may say TK, so what `_LATER` lists is
+        only a warning there."""
+        if issue is not None and issue.day:
+            following = self._following(issue, issue.day)
+            subject = BriefSubject(parsed, self.settings, issue.day, following, in_issue=True)
+            return replace(parsed, findings=tuple(self.linter.brief(subject)))
         found = self.linter.brief(BriefSubject(parsed, self.settings, today))
         mild = [
             replace(one, severity="warning") if one.code in _LATER and one.blocks else one
@@ -117,11 +125,12 @@ class Checking:
         today: date,
         errors_only: bool = False,
         broken: NewsletterError | None = None,
+        day: date | None = None,
     ) -> list[Finding]:
         """Everything that is wrong with an issue, its briefs, its editions and their sending; with
         `errors_only` at least all that blocks: enough to plan, and quicker. `broken` is what kept the
-        editions from being rendered."""
-        subject = self.subject(issue, groups, issue.day or today)
+        editions from being rendered, `day` that of sending where it is not the issue's."""
+        subject = self.subject(issue, groups, day or issue.day or today)
         found = self.linter.issue(subject)
         editions = list(shown)
         told = isinstance(broken, TemplateError) or not _EXPLAIN & {one.code for one in found}
@@ -133,7 +142,24 @@ class Checking:
             found += self.linter.edition(self._edition(one, subject, dead), errors_only=errors_only)
         # the spam filter takes its time, and its points are no error
         found += self.linter.sending(self._sending(transport, () if errors_only else editions))
-        return waived(list(dict.fromkeys(found)), issue.source)
+        return waived(
+            list(dict.fromkeys(found)),
+            issue.source,
+            complete=not errors_only and broken is None,
+            unasked=self._unasked(subject),
+        )
+
+    def _unasked(self, subject: IssueSubject) -> set[str]:
+        """Codes that could not be found: off line, without an audience, without a spam filter."""
+        unasked = {"SD301"} if shutil.which("spamc") is None else set()
+        if not self.online:
+            unasked |= {one.code for one in all_rules() if one.online}
+        return unasked if subject.groups else unasked | {"ED603"}
+
+    def unreadable(self, error: InputError) -> Finding:
+        """An issue whose files can't be read, as a finding."""
+        at = Position(error.line or 1, 1)
+        return ManifestUnreadable.finding(error.message, file=error.file, at=at)
 
     def stale(self, issue: Issue, day: date) -> list[Finding]:
         """The dates that have passed when the issue arrives on `day`, without what is waived."""

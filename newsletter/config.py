@@ -198,7 +198,7 @@ class CheckSettings(_Table):
     holidays: str = Field(
         "",
         description="whose public holidays count: a country or its part, e.g. `DE` or `DE-HH`",
-        pattern=r"([A-Z]{2,3}(-[A-Za-z0-9]{1,6})?)?",
+        pattern=r"^([A-Z]{2,3}(-[A-Za-z0-9]{1,6})?)?$",
     )
     take_words: int = Field(90, ge=1, description="words of a take or a reason")
     paragraph_words: int = Field(120, ge=1, description="words of a paragraph")
@@ -220,13 +220,15 @@ class CheckSettings(_Table):
     spamc: list[str] = Field(
         default_factory=list, description='arguments of `spamc`, e.g. `["-d", "mail.example.com"]`'
     )
-    spam_score: float = Field(3.0, description="SpamAssassin's points, from which they are told")
+    spam_score: float = Field(
+        3.0, allow_inf_nan=False, description="SpamAssassin's points, from which they are told"
+    )
 
     @field_validator("off")
     @classmethod
     def _with_reasons(cls, value: dict[str, str]) -> dict[str, str]:
         for code, reason in value.items():
-            if len(reason) < 3:
+            if len(reason.strip()) < 3:
                 raise ValueError(f"{code} needs a reason, for those who come after")
         return value
 

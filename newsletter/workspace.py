@@ -130,6 +130,8 @@ from newsletter.files import new_private_file, replace_file
 from newsletter.findings import Finding, blocking
 from newsletter.forget import BACKUPS, Erasure, forget_files
 from newsletter.issues import (
+    FOLDER,
+    INBOX,
     NOBODY,
     Candidate,
     Choice,
@@ -388,7 +390,22 @@ class Workspace:
             shown_as=os.path.relpath(path, Path.cwd()) if path.is_absolute() else str(path),
             stdin=stdin,
         )
-        return replace(taken, parsed=self.checking.brief(taken.parsed, self.today))
+        return replace(
+            taken, parsed=self.checking.brief(taken.parsed, self.today, self._issue_of(path))
+        )
+
+    def _issue_of(self, path: Path) -> Issue | None:
+        """The issue in whose folder a brief lies; None for one of the inbox, and from elsewhere."""
+        try:
+            place = path.resolve().relative_to(self.root / FOLDER)
+        except ValueError:
+            return None
+        if len(place.parts) < 3 or place.parts[0] == INBOX:
+            return None
+        try:
+            return self.issue(place.parts[0])
+        except NewsletterError:
+            return None
 
     def add_brief(self, brief: Path | TakenBrief) -> Path:
         """Put a brief into the inbox: a text as it is, what came out of a document in the canonical
@@ -479,7 +496,10 @@ class Workspace:
     def check(self, issue: str, *, online: bool = False) -> list[Finding]:
         """Everything that is wrong with an issue, its editions and their sending. `online` asks the
         network, too: whether links answer, and what the DNS says of the sender."""
-        loaded = self.issue(issue)
+        try:
+            loaded = self.issue(issue)
+        except InputError as error:
+            return [self.checking.unreadable(error)]
         groups = self.groups(loaded.topics(self.settings.audience.topics))
         kinds = [group.reader for group in groups] or [
             ReaderKind(keys, self.settings.publication.language)
@@ -502,6 +522,7 @@ class Workspace:
         online: bool = False,
         errors_only: bool = False,
         broken: NewsletterError | None = None,
+        day: date | None = None,
     ) -> list[Finding]:
         people = {group.reader: group.people for group in groups}
         shown = [
@@ -522,6 +543,7 @@ class Workspace:
             today=self.today,
             errors_only=errors_only,
             broken=broken,
+            day=day,
         )
 
     def _problems(
@@ -1050,7 +1072,8 @@ class Workspace:
         saying = self._not_empty(loaded, kinds)
         empty = [one for one in kinds if one not in saying]
         planned = self.editions(loaded, saying, arms=[arm.name for arm in options.arms] or [""])
-        findings = self._check(loaded, groups, planned, transport=name, errors_only=True)
+        day = send_at.astimezone(self.settings.publication.zone).date() if send_at else None
+        findings = self._check(loaded, groups, planned, transport=name, errors_only=True, day=day)
         if blocking(findings):
             first = next(finding for finding in findings if finding.blocks)
             others = sum(finding.blocks for finding in findings) - 1
@@ -1142,10 +1165,10 @@ class Workspace:
         if row.state == "approved":
             self._refuse_changed(issue, row.fingerprint)
             refuse_tampered(self.database, row.id)
-            self._hold_stale(issue, row)
             if not sum(self.status(issue)["mailings"][-1]["states"].values()):
                 raise RefusedError(f"the plan of {issue} has nobody to mail")
         if row.state in ("approved", "running"):
+            self._hold_stale(issue, row)
             transport = self.transport(row.transport)
             engine = Engine(
                 self.database,
@@ -1212,23 +1235,30 @@ class Workspace:
 
     def _hold_stale(self, issue: str, row: sa.Row[Any]) -> None:
         """Hold a mailing whose actions can't be done any more when it arrives. Raises RefusedError."""
-        if row.options.get(DATES_KNOWN):
-            return
         due = row.options.get("send_at")
         zone = self.settings.publication.zone
-        day = max(
-            self.today, datetime.fromisoformat(due).astimezone(zone).date() if due else self.today
-        )
-        stale = self.checking.stale(self.issue(issue), day)
-        if not stale:
+        day = datetime.fromisoformat(due).astimezone(zone).date() if due else self.today
+        try:
+            loaded = self.issue(issue)
+        except NotFoundError:  # begun elsewhere, or its files are gone: what was planned is sent
             return
-        hold(self.database, row.id, stale[0].message, actor=self.actor)
-        more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""
+        known = row.options.get(DATES_KNOWN, [])
+        stale = {
+            f"{one.code} {one.file}:{one.line}": one
+            for one in self.checking.stale(loaded, max(self.today, day))
+        }
+        new = [key for key in stale if key not in known]
+        if not new:
+            return
+        first = stale[new[0]]
+        if not hold(self.database, row.id, first.message, dates=new, actor=self.actor):
+            return
+        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         raise RefusedError(
-            f"{stale[0].message}{more}. The mailing is held: correct it and plan again, or, if it is "
+            f"{first.message}{more}. The mailing is held: correct it and plan again, or, if it is "
             f"meant: newsletter send resume {issue} --i-know",
-            file=stale[0].file,
-            line=stale[0].line,
+            file=first.file,
+            line=first.line,
         )
 
     def _stamp(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -31,7 +31,7 @@ from newsletter.checks.subjects import (
     IssueSubject,
     SendingSubject,
 )
-from newsletter.config import CheckSettings
+from newsletter.config import CheckSettings, find_line
 from newsletter.errors import ConfigError, NewsletterError, NotFoundError
 from newsletter.findings import Finding, Position
 from newsletter.issues import Waiver
@@ -78,9 +78,12 @@ def _loaded(point: Any) -> Iterator[type[Rule]]:
     """An entry point names a rule, or a list of them."""
     try:
         found = point.load()
+        rules = [found] if isinstance(found, type) else list(found)
+        for one in rules:
+            one()
     except Exception as error:
         raise ConfigError(f"the checks of {point.value} can't be loaded: {error}") from error
-    yield from [found] if isinstance(found, type) else found
+    yield from rules
 
 
 def rule(code: str) -> type[Rule]:
@@ -96,20 +99,23 @@ def rule(code: str) -> type[Rule]:
 class Linter:
     """All checks of a publication, with its own settings for them."""
 
-    def __init__(self, settings: CheckSettings, *, file: str, online: bool = False) -> None:
-        """`file` is where the settings stand. With `online` the network may be asked.
+    def __init__(
+        self, settings: CheckSettings, *, file: str, text: str = "", online: bool = False
+    ) -> None:
+        """`file` is where the settings stand, with `text`. With `online` the network may be asked.
 
         Raises ConfigError for a code in the settings that is none, or that can't be switched off."""
         known = {one.code: one for one in all_rules()}
         for key, table in (("off", settings.off), ("severity", settings.severity)):
             for code in table:
+                line = find_line(text, ["checks", key, code])
                 if code not in known:
-                    hint = did_you_mean(code, known)
-                    raise ConfigError(
-                        f'[checks.{key}]: there is no check "{code}".{hint}', file=file
+                    problem = (
+                        f'[checks.{key}]: there is no check "{code}".{did_you_mean(code, known)}'
                     )
+                    raise ConfigError(problem, file=file, line=line)
                 if not known[code].waivable:
-                    raise ConfigError(f"[checks.{key}]: {code} always holds", file=file)
+                    raise ConfigError(f"[checks.{key}]: {code} always holds", file=file, line=line)
         self.settings = settings
         self.rules = [
             one()
@@ -167,7 +173,7 @@ class Linter:
 
 def _checked(one: Any, subject: Any) -> list[Finding]:
     try:
-        return list(one.check(subject))
+        return [_proper(finding) for finding in one.check(subject)]
     except NewsletterError:
         raise
     except Exception as error:
@@ -177,11 +183,22 @@ def _checked(one: Any, subject: Any) -> list[Finding]:
         raise ConfigError(f"the check {one.code} ({name}) failed: {error!r}") from error
 
 
+def _proper(finding: Any) -> Finding:
+    if not isinstance(finding, Finding) or not isinstance(finding.message, str):
+        raise TypeError(f"{finding!r} is no finding")
+    return finding
+
+
 def waived(
-    found: Sequence[Finding], source: ManifestFile, *, complete: bool = True
+    found: Sequence[Finding],
+    source: ManifestFile,
+    *,
+    complete: bool = True,
+    unasked: Collection[str] = (),
 ) -> list[Finding]:
     """The findings with the reasons of those that the manifest waives, and one for each waiver that none
-    needed (not without `complete`: when not everything was looked at)."""
+    needed: not without `complete`, when not everything was looked at, nor for codes that were
+    `unasked`."""
     waivers = source.manifest.waiver
     unwaivable = {one.code for one in all_rules() if not one.waivable}
     used: set[int] = set()
@@ -196,6 +213,7 @@ def waived(
     if complete:
         # dates are looked at again when the send starts: a waiver may be for that day
         used |= {n for n, waiver in enumerate(waivers) if waiver.code.startswith("BR3")}
+        used |= {n for n, waiver in enumerate(waivers) if waiver.code in unasked}
         elsewhere = {one.line for one in found if one.code == "IS108"}
         for n, waiver in enumerate(waivers):
             line = source.line("waiver", str(n))

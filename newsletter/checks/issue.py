@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from rapidfuzz import fuzz
 
-from newsletter.briefs import Brief, ParsedBrief, inline_tokens
+from newsletter.briefs import Brief, ParsedBrief, inline_tokens, is_deadline, named_dates
 from newsletter.checks.dates import holiday
 from newsletter.checks.prose import lists, minutes
 from newsletter.checks.rule import IssueRule
@@ -20,11 +20,27 @@ from newsletter.issues import NOBODY, Issue, coverage
 from newsletter.text import did_you_mean, fold
 
 
+class ManifestUnreadable(IssueRule):
+    """The manifest, or a brief's file, can't be read: no valid TOML, an unknown key, a value of the
+    wrong kind, a file that is no text. Nothing else of the issue can be looked at before."""
+
+    code = "IS100"
+    severity: ClassVar[Severity] = "error"
+    waivable = False
+    title = "an issue that can't be read"
+    remedy = "Mend the file at that line."
+    example = 'subjet = "Half-price inference"'
+
+    def check(self, subject: IssueSubject) -> Iterator[Finding]:  # noqa: ARG002
+        yield from ()  # told instead of a subject
+
+
 class NoBriefs(IssueRule):
     """An issue without briefs has nothing to say."""
 
     code = "IS101"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "no briefs"
     remedy = "Put some into the issue's folder `briefs/`, or assemble it from the inbox."
 
@@ -38,6 +54,7 @@ class OrderUnknown(IssueRule):
 
     code = "IS102"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "order names a brief that is not here"
     remedy = "Correct or remove the slug."
     example = 'order = ["brackwater-licenze"]'
@@ -55,6 +72,7 @@ class OrderTwice(IssueRule):
 
     code = "IS103"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "order names a brief twice"
     remedy = "Remove one of the two."
     example = 'order = ["quillon-price-cut", "quillon-price-cut"]'
@@ -70,6 +88,7 @@ class SlugTwice(IssueRule):
 
     code = "IS104"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "two briefs with one slug"
     remedy = "Give one of them another file name or `slug`."
     example = "briefs/one.md, and briefs/two.md with `slug: one`"
@@ -89,6 +108,7 @@ class NoSubject(IssueRule):
 
     code = "IS105"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "no subject"
     remedy = "Write `subject`."
     example = 'subject = ""'
@@ -124,6 +144,7 @@ class UnknownSegment(IssueRule):
 
     code = "IS107"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "a segment that is not defined"
     remedy = "Correct the key; `newsletter segment list` shows them."
     example = '[segments.exec]\nsubject = "A winter price"'
@@ -186,6 +207,7 @@ class ActionIdTwice(IssueRule):
 
     code = "IS110"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "two briefs have an action with one id"
     remedy = "Give one of them another `id` in its front matter."
     example = "actions:\n  execs: {id: lumen-prices/compare}"
@@ -206,6 +228,7 @@ class ArmActionUnknown(IssueRule):
 
     code = "IS111"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "an arm names an action that is not here"
     remedy = "Write the action's id, as `newsletter brief show` prints it."
     example = '[[split.arm]]\nname = "b"\nshare = 0.5\nactions = {"lumen/exec" = "Decide."}'
@@ -279,6 +302,11 @@ class ManifestPlaceholder(IssueRule):
                 if found := pattern.search(text):
                     message = f'"{found[0]}" is a placeholder'
                     yield self.of(subject, message, *keys, segment=segment)
+        for n, arm in enumerate(subject.issue.manifest.split.arm):
+            for text in arm.actions.values():
+                if found := pattern.search(text):
+                    message = f'"{found[0]}" is a placeholder'
+                    yield self.of(subject, message, "split", "arm", str(n), "actions")
         for n, block in enumerate(subject.issue.manifest.block):
             for key in ("title", "text", "by", "button"):
                 if found := pattern.search(getattr(block, key)):
@@ -361,6 +389,7 @@ class BlockPlace(IssueRule):
 
     code = "IS119"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "a block that can't be shown as it is"
     remedy = (
         'Correct `after` (a slug, "digest" or "end"), give `alt` to its image, or write its text.'
@@ -440,6 +469,25 @@ class LookUnknown(IssueRule):
         if look and subject.looks and look not in subject.looks:
             hint = did_you_mean(look, subject.looks)
             yield self.of(subject, f'there is no look "{look}".{hint}', "look")
+
+
+class ManifestDatePassed(IssueRule):
+    """Subject, preheader, introduction, a block or an arm's sentence names a deadline that has passed
+    when the mail arrives."""
+
+    code = "IS123"
+    title = "a deadline in the manifest has passed"
+    remedy = "Correct the date, or tell it as past."
+    example = 'intro = "The offer is open until 3 May 2024."'
+
+    def check(self, subject: IssueSubject) -> Iterator[Finding]:
+        day, language = subject.day, subject.settings.publication.language
+        for text, keys in _said_in_manifest(subject.issue) if day else ():
+            for named in named_dates(text, day, language):
+                passed = day is not None and named.end < day and not named.backward
+                if passed and is_deadline(text, named, language):
+                    message = f'"{named.text}" has passed when the mail arrives on {day}'
+                    yield self.of(subject, message, *keys)
 
 
 class NotCovered(IssueRule):
@@ -590,7 +638,10 @@ def links_of(parsed: ParsedBrief) -> Iterator[str]:
 
 def _same_page(url: str) -> str:
     """The address as far as it decides which page is meant."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # ED201 tells it
+        return url
     query = "&".join(part for part in parts.query.split("&") if not part.startswith("utm_"))
     host = (parts.hostname or "").removeprefix("www.")
     return f"{host}{parts.path.rstrip('/')}?{query}"
@@ -616,6 +667,20 @@ def _texts_of(issue: Issue, key: str) -> Iterator[tuple[str, tuple[str, ...], st
         for n, arm in enumerate(manifest.split.arm):
             if arm.subject:
                 yield arm.subject, ("split", "arm", str(n), key), None
+
+
+def _said_in_manifest(issue: Issue) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(text, its place in issue.toml) of everything that the manifest says to readers."""
+    for key in ("subject", "preheader", "intro"):
+        for text, keys, _ in _texts_of(issue, key):
+            yield text, keys
+    for n, arm in enumerate(issue.manifest.split.arm):
+        for text in arm.actions.values():
+            yield text, ("split", "arm", str(n), "actions")
+    for n, block in enumerate(issue.manifest.block):
+        for key in ("title", "text"):
+            if text := getattr(block, key):
+                yield text, ("block", str(n), key)
 
 
 def _words_in_mail(brief: Brief, *, full: bool) -> int:

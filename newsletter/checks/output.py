@@ -64,8 +64,9 @@ def _result(one: Finding, index: dict[str, int]) -> dict[str, Any]:
         if one.line is not None:
             place["region"] = {"startLine": one.line, "startColumn": one.column or 1}
         result["locations"] = [{"physicalLocation": place}]
-    if one.waived is not None:
-        result["suppressions"] = [{"kind": "inSource", "justification": one.waived}]
+    # all results of a run have them or none has (SARIF 2.1.0, §3.27.23)
+    waived = one.waived is not None
+    result["suppressions"] = [{"kind": "external", "justification": one.waived}] if waived else []
     return result
 
 

@@ -13,6 +13,7 @@ class NoHeadline(ReadRule):
 
     code = "BR101"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "no headline"
     remedy = 'Add a short line without a full stop above the text, a `#` heading, or "Headline: …".'
     example = "Our Take: A fair price.\nWhy it matters: Budgets close in December.\n"
@@ -54,6 +55,7 @@ class UnknownAudience(ReadRule):
 
     code = "BR201"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "unknown audience"
     remedy = (
         "Correct the name; or add an alias to the segment; or the word to `[briefs] not_audiences`."
@@ -66,6 +68,7 @@ class TwoActions(ReadRule):
 
     code = "BR202"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "two actions for one audience"
     remedy = "Join them into one step, or choose."
     example = (
@@ -78,6 +81,7 @@ class EmptyAction(ReadRule):
 
     code = "BR203"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "an action without text"
     remedy = "Write what to do, or take the audience away."
     example = "Tollgate cuts prices\nIt does.\nDo this week\nExecs:\n"
@@ -101,6 +105,7 @@ class BrokenFrontMatter(ReadRule):
 
     code = "BR401"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "front matter that can't be read"
     remedy = "Mend the line named; close the front matter with a line `---`."
     example = "---\ntags: [pricing\n---\n\n# Tollgate cuts prices\n\nIt does.\n"
@@ -121,6 +126,7 @@ class WrongValue(ReadRule):
 
     code = "BR403"
     severity: ClassVar[Severity] = "error"
+    waivable = False
     title = "wrong value in the front matter"
     remedy = "Correct it as the message says."
     example = "---\ndate: 31/11/2026\n---\n\n# Tollgate cuts prices\n\nIt does.\n"

@@ -140,12 +140,16 @@ def proper(rules: Iterable[type[Rule]]) -> list[type[Rule]]:
     """The rules by code. Raises ValueError for one that lacks something, and for a code used twice."""
     known: dict[str, type[Rule]] = {}
     for rule in rules:
+        if not isinstance(rule, type):
+            raise TypeError(f"{rule!r} is no rule")
         name = f"{rule.__module__}.{rule.__qualname__}"
         if not issubclass(rule, BriefRule | IssueRule | EditionRule | SendingRule | ReadRule):
             raise TypeError(f"{name} derives from none of the rules' bases")
         for part in ("code", "title", "remedy"):
             if not getattr(rule, part, ""):
                 raise ValueError(f"{name} has no {part}")
+        if rule.severity not in ("error", "warning", "info"):
+            raise ValueError(f'{name}: "{rule.severity}" is no severity')
         if not _CODE.fullmatch(rule.code):
             raise ValueError(f"{name}: {rule.code} is no code; write letters and three digits")
         if not rule.explanation():

@@ -87,7 +87,7 @@ def check(
 
     Example: newsletter brief check issues/inbox/quillon.md
     """
-    if explain:
+    if explain is not None:
         explain_check(explain)
         return
     findings = [finding for one in _parsed(workspace, files) for finding in one.findings]

@@ -22,7 +22,8 @@ from newsletter.cli.show import (
 )
 from newsletter.errors import RefusedError
 from newsletter.files import replace_file
-from newsletter.issues import FOLDER, NOBODY, Cell, Choice
+from newsletter.issues import FOLDER, INBOX, NOBODY, Cell, Choice
+from newsletter.issues import issue_ids as issue_ids_of
 from newsletter.workspace import Workspace
 
 _id = click.argument("issue_id", metavar="ID")
@@ -98,25 +99,31 @@ def check(
 
     Example: newsletter issue check 2026-W48
     """
-    if explain:
+    if explain is not None:
         explain_check(explain)
         return
     if not issue_ids:
         raise click.UsageError("name an issue, e.g. 2026-W48")
-    named = list(dict.fromkeys(_issue_of(workspace, one) for one in issue_ids))
+    named = list(filter(None, dict.fromkeys(_issue_of(workspace, one) for one in issue_ids)))
+    if not named:
+        err.print("none of these files is in an issue")
     findings = [one for key in named for one in workspace.check(key, online=online)]
-    tell_findings(findings, "json" if as_json else shape, what=", ".join(named), strict=strict)
+    shape = "json" if as_json else shape
+    tell_findings(findings, shape, root=workspace.root, what=", ".join(named), strict=strict)
 
 
 def _issue_of(workspace: Workspace, given: str) -> str:
-    """The issue of a path such as issues/2026-W48/briefs/one.md; anything else as it is."""
+    """The issue of a path such as issues/2026-W48/briefs/one.md, "" for one of the inbox and one that was
+    removed with its issue; anything else as it is."""
     if "/" not in given and os.sep not in given:
         return given
     path = Path(given).resolve()
     folder = workspace.root / FOLDER
     if not path.is_relative_to(folder) or path == folder:
         raise click.UsageError(f"{given} is in no issue of {workspace.root}")
-    return path.relative_to(folder).parts[0]
+    issue = path.relative_to(folder).parts[0]
+    gone = issue == INBOX or (not path.exists() and issue not in issue_ids_of(workspace.root))
+    return "" if gone else issue
 
 
 @issue.command()

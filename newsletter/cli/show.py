@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -108,7 +110,12 @@ def check_options(command: F) -> F:
 
 
 def tell_findings(
-    findings: Sequence[Finding], shape: str, *, what: str = "", strict: bool = False
+    findings: Sequence[Finding],
+    shape: str,
+    *,
+    root: Path = Path(),
+    what: str = "",
+    strict: bool = False,
 ) -> None:
     """Print findings in the shape that was asked for, and exit with 1 when one of them blocks; with
     `strict` when one is a warning."""
@@ -117,17 +124,33 @@ def tell_findings(
     elif shape == "sarif":
         from newsletter.checks import sarif
 
-        print_json(sarif(findings))
+        print_json(sarif(_from_repository(findings, root)))
     elif shape == "github":
         from newsletter.checks import github
 
-        click.echo(github(findings), nl=False)
+        click.echo(github(_from_repository(findings, root)), nl=False)
     else:
         print_findings(findings)
         err.print(f"{what}: {summary(findings)}" if what else summary(findings), markup=False)
     warned = any(one.severity == "warning" and one.waived is None for one in findings)
     if blocking(findings) or (strict and warned):
         raise click.exceptions.Exit(1)
+
+
+def _from_repository(findings: Iterable[Finding], root: Path) -> list[Finding]:
+    """Findings with their files as seen from the repository that holds the workspace at `root`: so
+    code scanning and annotations name them."""
+    inside = [
+        path for path in (root.resolve(), *root.resolve().parents) if (path / ".git").exists()
+    ]
+    top = Path(os.environ.get("GITHUB_WORKSPACE", "") or (inside or [root.resolve()])[0])
+    begins = os.path.relpath(root.resolve(), top)
+    if begins == "." or begins.startswith(".."):
+        return list(findings)
+    return [
+        replace(one, file=f"{Path(begins).as_posix()}/{one.file}" if one.file else None)
+        for one in findings
+    ]
 
 
 def explain_check(code: str) -> None:

@@ -6,7 +6,7 @@ here within a fraction of a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +33,8 @@ from newsletter.delivery.owners import lives
 from newsletter.delivery.plan import exclusions, load_plan, mailings_of, plan_hash
 from newsletter.errors import RefusedError
 
-DATES_KNOWN = "dates_known"  #: option of a mailing that was held for dates that have passed
+#: Options of a mailing: dates that have passed and hold it, and those of which somebody said that they know.
+DATES_ASKED, DATES_KNOWN = "dates_asked", "dates_known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +154,18 @@ def pause(database: Database, issue: str, *, actor: str) -> str:
         return "paused"
 
 
-def hold(database: Database, mailing_id: int, why: str, *, actor: str) -> None:
-    """Hold a mailing until somebody who knows `why` lets it go on."""
+def hold(
+    database: Database, mailing_id: int, why: str, *, dates: Sequence[str], actor: str
+) -> bool:
+    """Hold a mailing whose `dates` have passed until somebody who knows lets it go on. False when another
+    process is at it: then nothing is changed."""
     with database.write() as connection:
         row = mailing_row(connection, mailing_id)
-        options = {**row.options, DATES_KNOWN: False}
+        if row.state not in ("approved", "running") or owners(connection, mailing_id):
+            return False
+        options = {**row.options, DATES_ASKED: list(dates)}
         _change(connection, mailing_id, actor, "hold", state="held", note=why, options=options)
+        return True
 
 
 def resume(
@@ -166,8 +173,8 @@ def resume(
 ) -> tuple[str, bool]:
     """Let a paused or held mailing go on; returns its state, and whether a process is at it.
 
-    `i_know` lifts the fence for this place, and a time that has passed. Raises RefusedError where
-    that is needed.
+    `i_know` lifts the fence for this place, a time that has passed, and dates that have. Raises
+    RefusedError with all of them where that is needed.
     """
     now = datetime.now(UTC)
     with database.write() as connection:
@@ -176,29 +183,31 @@ def resume(
             return row.state, bool(owners(connection, row.id))
         if row.state not in ("paused", "held", "running", "approved"):
             raise RefusedError(f"the mailing of {issue} is {row.state}; there is nothing to resume")
-        if breach := fence.breach(connection):
-            if not i_know:
-                raise RefusedError(
-                    f"{breach}. If this place should send {issue}, and no other one does: "
-                    f"newsletter send resume {issue} --i-know"
-                )
+        breach = fence.breach(connection)
+        late = row.options.get("not_after")
+        too_late = bool(late) and datetime.fromisoformat(late) < now
+        asked = row.options.get(DATES_ASKED, [])
+        reasons = [breach] if breach else []
+        if too_late:
+            reasons.append(f"its --not-after, {late}, is over")
+        if asked:
+            reasons.append(row.note or "dates of its actions have passed")
+        if reasons and not i_know:
+            raise RefusedError(
+                f"{'; '.join(reasons)}. If this place should send {issue} all the same, and no other one "
+                f"does: newsletter send resume {issue} --i-know"
+            )
+        if breach:
             fence.lift(connection)
         values: dict[str, Any] = {"note": None}
         values["state"] = "running" if row.started_at else "approved"
-        late = row.options.get("not_after")
-        if late and datetime.fromisoformat(late) < now:
-            if not i_know:
-                raise RefusedError(
-                    f"{row.note or 'it is too late'}. To send it all the same: "
-                    f"newsletter send resume {issue} --i-know"
-                )
-            values["options"] = {k: v for k, v in row.options.items() if k != "not_after"}
-        if row.options.get(DATES_KNOWN) is False:
-            if not i_know:
-                raise RefusedError(
-                    f"{row.note}. To send it all the same: newsletter send resume {issue} --i-know"
-                )
-            values["options"] = {**values.get("options", row.options), DATES_KNOWN: True}
+        if too_late or asked:
+            kept = {k: v for k, v in row.options.items() if k not in ("not_after", DATES_ASKED)}
+            if not too_late and late:
+                kept["not_after"] = late
+            if asked:
+                kept[DATES_KNOWN] = [*row.options.get(DATES_KNOWN, []), *asked]
+            values["options"] = kept
         if row.state == "held" and row.canary_until is not None:
             lift_canary(connection, row.id)
         _change(connection, row.id, actor, "resume", i_know=i_know, **values)

@@ -37,7 +37,7 @@ subject = ""
 [[split.arm]]
 name = "b"
 share = 0.5
-actions = {"offer/exces" = "Decide."}
+actions = {"offer/exces" = "Decide by 3 May 2024."}
 
 [[waiver]]
 code = "BR104"
@@ -166,6 +166,7 @@ PLACES: Mapping[str, tuple[str, int]] = {
     "IS117": ("second.md", 10),
     "IS118": ("issue.toml", 5),
     "IS120": ("issue.toml", 4),
+    "IS123": ("issue.toml", 23),
     "IS201": ("offer.md", 24),
     "IS301": ("offer.md", 6),
     "IS302": ("offer.md", 11),
@@ -402,7 +403,7 @@ ELSEWHERE = {
     "ED601", "ED602",  # test_leaks
     "IS106", "IS101", "IS116", "ED101", "IS202", "ED603", "ED402", "ED505", "ED506", "ED507",
     "SD100", "SD201", "SD202", "SD203",  # above
-    "IS119", "IS121", "IS122",
+    "IS100", "IS119", "IS121", "IS122",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from newsletter.db.schema import delivery, mailing
+from newsletter.delivery.plan import plan_hash
 from newsletter.errors import RefusedError
 from newsletter.workspace import Workspace
 
@@ -90,6 +91,41 @@ def test_a_held_mailing_can_be_planned_again(workspace_dir: Path) -> None:
         workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
         workspace.start(ISSUE)
         assert sent(workspace) > 0
+
+
+def test_a_send_that_was_begun_and_cut_off_is_held_too(workspace_dir: Path) -> None:
+    with prepared(workspace_dir) as workspace:
+        workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+        with workspace.database.write() as connection:
+            connection.execute(
+                mailing.update().values(state="running", started_at=datetime.now(UTC))
+            )
+        with pytest.raises(RefusedError, match="held"):
+            workspace.start(ISSUE)
+        assert sent(workspace) == 0
+
+
+def test_who_knew_of_one_date_does_not_know_of_the_next(workspace_dir: Path) -> None:
+    with prepared(workspace_dir) as workspace:
+        workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
+        with pytest.raises(RefusedError):
+            workspace.start(ISSUE)
+        workspace.resume(ISSUE, i_know=True)
+        with workspace.database.write() as connection:
+            options = connection.scalar(sa.select(mailing.c.options))
+            options["dates_known"] = options["dates_known"][1:]
+            connection.execute(mailing.update().values(options=options))
+            row = connection.execute(sa.select(mailing)).one()
+            connection.execute(mailing.update().values(plan=plan_hash(connection, row.id)))
+        with pytest.raises(RefusedError, match="held"):
+            workspace.start(ISSUE)
+
+
+def test_a_plan_for_later_looks_at_that_day(workspace_dir: Path) -> None:
+    with prepared(workspace_dir) as workspace:
+        later = datetime.now(UTC) + timedelta(days=400)
+        with pytest.raises(RefusedError, match=f"arrives on {later:%Y-%m-%d}"):
+            workspace.plan(ISSUE, send_at=later)
 
 
 def test_a_waiver_holds_on_the_day_too(workspace_dir: Path) -> None:

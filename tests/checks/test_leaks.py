@@ -183,11 +183,13 @@ def test_every_edition_holds_exactly_what_its_reader_should_get(
 
 EXECS = Action("story/execs", ("execs",), "decide about the price before the winter ends")
 SECURITY = Action("story/security", ("security",), "change the keys of all the old pipelines")
+PROCUREMENT = Action("story/procurement", ("procurement",), "sign it today.")
+AI_TEAMS = Action("story/ai-teams", ("ai-teams",), "契約を確認してください。")
 STORY = Brief(
     "story",
     "A headline of some words",
     take="A take that is long enough.",
-    actions=(EXECS, SECURITY),
+    actions=(EXECS, SECURITY, PROCUREMENT, AI_TEAMS),
     body=(
         Section(None, ("A lead that everybody may read here.",)),
         Section("Costs of it", ("What only the execs may read here.",), segments=("execs",)),
@@ -197,8 +199,21 @@ SECRET = Brief("secret", "What only product may know", segments=("product",))
 MANIFEST = Manifest(
     subject="S",
     intro="The words at the top of it.",
-    segments={"product": Override(intro="Words that only product people read.")},
-)
+    segments={
+        "product": Override(
+            intro="Words that only product people read.", subject="The subject of product people"
+        )
+    },
+    split={
+        "arm": [
+            {
+                "name": "b",
+                "share": 0.5,
+                "actions": {"story/execs": "What the other arm says of it."},
+            }
+        ]
+    },
+)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -207,7 +222,7 @@ def good(workspace: Workspace) -> EditionSubject:
 
 
 def kinds(subject: EditionSubject) -> set[tuple[str, str]]:
-    return {(kind, slug) for kind, slug, _ in leaks(subject)}
+    return {(kind, text.brief) for kind, text, _ in leaks(subject)}
 
 
 def test_a_good_edition_has_no_leak(good: EditionSubject) -> None:
@@ -223,6 +238,19 @@ def test_a_good_edition_has_no_leak(good: EditionSubject) -> None:
         ("change the <b>keys</b> of all the old pipelines", "story"),
         ("What only product may know", "secret"),
         ("Words that only product people read.", ""),
+        ("change the keys of all the old pipe", "story"),  # cut
+        ("Change<br/>the keys<br/>of all the<br/>old pipelines", "story"),
+        (
+            "<table><tr><td>change the</td><td>keys of</td><td>all the old</td></tr></table>",
+            "story",
+        ),
+        ('<img alt="change the keys of all the old pipelines"/>', "story"),
+        ('<a href="mailto:?body=change%20the%20keys%20of%20all%20the%20old">Tell</a>', "story"),
+        ("change\u202e the keys of all\u2066 the old pipelines", "story"),
+        ("Sign it today.", "story"),
+        ("契約を確認してください", "story"),
+        ("What the other arm says of it", "story"),
+        ("The subject of product people", ""),
     ],
 )
 def test_what_is_for_others_is_found_by_its_words(
@@ -230,6 +258,37 @@ def test_what_is_for_others_is_found_by_its_words(
 ) -> None:
     leaked = replace(good, html=good.html.replace("</body>", f"<p>{words}</p></body>"))
     assert kinds(leaked) == {("leaked", slug)}
+
+
+def test_the_head_is_looked_at_too(good: EditionSubject) -> None:
+    title = "<title>change the keys of all the old pipelines</title></head>"
+    leaked = replace(good, html=good.html.replace("</head>", title))
+    assert kinds(leaked) == {("leaked", "story")}
+
+
+@pytest.mark.parametrize(
+    ("shared", "where"),
+    [
+        ("A take that both of the two stories have.", "take"),
+        ("A sentence that stands in both of the bodies.", "body"),
+        ("What we do not know yet", "heading"),
+    ],
+)
+def test_what_the_edition_may_say_itself_is_no_leak(
+    workspace: Workspace, shared: str, where: str
+) -> None:
+    """The same words in a story for all and in one for others, and in another segment's texts."""
+    parts = {
+        "take": {"take": shared},
+        "body": {"body": (Section(None, ("A lead.",)), Section("H", (shared,)))},
+        "heading": {"body": (Section(None, ("A lead.",)), Section(shared, ("Text of it.",)))},
+    }[where]
+    open_story = Brief("open", "A headline for everybody", actions=(), **parts)  # type: ignore[arg-type]
+    limited = Brief("limited", "A headline for some", segments=("product",), **parts)  # type: ignore[arg-type]
+    manifest = Manifest(
+        subject="S", text="full", segments={"security": Override(intro=shared, preheader=shared)}
+    )
+    assert kinds(rendered(workspace, an_issue(manifest, open_story, limited), ("execs",))) == set()
 
 
 def test_it_is_found_in_the_text_part_too(good: EditionSubject) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from newsletter.checks import Linter, github, rule, sarif
 from newsletter.cli.main import cli
 from newsletter.config import CheckSettings
 from newsletter.errors import ConfigError, NotFoundError
-from newsletter.findings import Finding
+from newsletter.findings import Finding, blocking
 from newsletter.workspace import Workspace
 from tests.docs.pages import page
 
@@ -38,7 +39,8 @@ def test_sarif_says_rule_place_level_and_what_is_waived() -> None:
         "artifactLocation": {"uri": "issues/a%20b/one.md"},
         "region": {"startLine": 3, "startColumn": 7},
     }
-    assert results[1]["suppressions"] == [{"kind": "inSource", "justification": "it is meant"}]
+    assert results[1]["suppressions"] == [{"kind": "external", "justification": "it is meant"}]
+    assert results[0]["suppressions"] == []
     assert "locations" not in results[2]
     assert all(one["fullDescription"]["text"] for one in rules)
 
@@ -72,6 +74,22 @@ def test_the_command_prints_the_shape_that_is_asked_for(
     assert result.stdout.startswith(begins)
 
 
+def test_files_are_named_as_the_repository_sees_them(
+    workspace_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    (workspace_dir.parent / ".git").mkdir()
+    manifest = workspace_dir / "issues" / "2026-W48" / "issue.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace("subject", "subjet", 1), "utf-8")
+    base = ["--workspace", str(workspace_dir), "issue", "check", "2026-W48", "--format"]
+    told = CliRunner().invoke(cli, [*base, "github"])
+    name = f"{workspace_dir.name}/issues/2026-W48/issue.toml"
+    assert told.stdout.startswith(f"::error file={name},line=2,col=1,title=IS100")
+    log = json.loads(CliRunner().invoke(cli, [*base, "sarif"]).stdout)
+    place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == name
+
+
 def test_strict_fails_for_warnings_and_a_path_does_for_an_id(workspace_dir: Path) -> None:
     brief = workspace_dir / "issues" / "2026-W48" / "briefs" / "northmere-outage.txt"
     text = brief.read_text("utf-8").replace("Northmere Cloud lost", "Northmeer Cloud lost", 1)
@@ -83,6 +101,47 @@ def test_strict_fails_for_warnings_and_a_path_does_for_an_id(workspace_dir: Path
     assert "BR117" in strict.stdout
     elsewhere = CliRunner().invoke(cli, [*base[:4], "/etc/passwd"])
     assert elsewhere.exit_code == 2
+
+
+def test_paths_of_the_inbox_and_of_what_is_gone_are_passed_over(workspace_dir: Path) -> None:
+    """As a commit hook hands them over."""
+    inbox = next((workspace_dir / "issues" / "inbox").iterdir())
+    gone = workspace_dir / "issues" / "2026-W01" / "issue.toml"
+    base = ["--workspace", str(workspace_dir), "issue", "check"]
+    assert CliRunner().invoke(cli, [*base, str(inbox), str(gone)]).exit_code == 0
+
+
+def test_a_brief_of_an_issue_is_checked_as_that_issues(workspace_dir: Path) -> None:
+    brief = workspace_dir / "issues" / "2026-W48" / "briefs" / "northmere-outage.txt"
+    brief.write_text(brief.read_text("utf-8").replace("six hours", "TK hours", 1), "utf-8")
+    base = ["--workspace", str(workspace_dir), "brief", "check"]
+    told = CliRunner().invoke(cli, [*base, str(brief)])
+    assert told.exit_code == 1
+    assert "error BR112" in told.stdout
+    loose = workspace_dir / "issues" / "inbox" / "northmere-outage.txt"
+    brief.rename(loose)
+    assert CliRunner().invoke(cli, [*base, str(loose)]).exit_code == 0
+
+
+def test_an_address_that_is_none_stops_no_check(workspace_dir: Path) -> None:
+    earlier = workspace_dir / "issues" / "2026-W47" / "briefs" / "gatehall-passkeys.md"
+    earlier.write_text(earlier.read_text("utf-8") + "\nSee [x](http://[::1/x).\n", "utf-8")
+    with Workspace(workspace_dir) as workspace:
+        assert not blocking(workspace.check("2026-W48"))
+        assert {one.code for one in workspace.check("2026-W47") if one.blocks} == {"ED201"}
+
+
+def test_waivers_for_what_was_not_asked_are_kept(workspace_dir: Path) -> None:
+    manifest = workspace_dir / "issues" / "2026-W48" / "issue.toml"
+    waivers = "".join(
+        f'\n[[waiver]]\ncode = "{code}"\nreason = "it is meant"\n'
+        for code in ("ED202", "SD103", "SD301", "ED603", "BR113")
+    )
+    manifest.write_text(manifest.read_text("utf-8") + waivers, "utf-8")
+    with Workspace(workspace_dir) as workspace:
+        told = [one.message for one in workspace.check("2026-W48") if one.code == "IS112"]
+    wanted = ["BR113"] if shutil.which("spamc") is None else ["BR113", "SD301"]
+    assert sorted(message.split()[6].strip(";") for message in told) == wanted
 
 
 def test_a_check_explains_itself(workspace_dir: Path) -> None:
@@ -102,6 +161,8 @@ def test_a_check_explains_itself(workspace_dir: Path) -> None:
         ({"off": {"BR999": "no such"}}, "there is no check"),
         ({"off": {"ED601": "we trust it"}}, "always holds"),
         ({"severity": {"ED602": "info"}}, "always holds"),
+        ({"off": {"BR201": "we are sure"}}, "always holds"),
+        ({"off": {"IS105": "no subjects here"}}, "always holds"),
     ],
 )
 def test_settings_that_can_not_be_meant_are_refused(settings: dict[str, object], says: str) -> None:
@@ -169,6 +230,18 @@ def test_the_plugin_of_the_guide_is_found_waived_and_explained(
     [
         ("raise OSError('gone')", "can't be loaded: gone"),
         ("class Shouting: pass", "derives from none"),
+        ("def Shouting(): return None", "can't be loaded"),
+        ("Shouting = [5]", "can't be loaded"),
+        (
+            guide().replace('code = "HR001"', 'severity = "fatal"\n    code = "HR001"'),
+            "no severity",
+        ),
+        (
+            guide()
+            .replace("subject.brief.headline.isupper()", "True")
+            .replace("yield self.of", "yield str or self.of"),
+            "is no finding",
+        ),
         (guide().replace('"HR001"', '"BR101"'), "BR101 is newsletter.checks.reading.NoHeadline"),
         (guide().replace('title = "a headline in capitals"', ""), "has no title"),
         (
