@@ -402,6 +402,8 @@ class _Names:
             for word in words_of(passage.words)
             if word == word.lower()
         }
+        text = "\n".join(passage.words for passage in subject.passages)
+        self.right = {name for name in self.names if name in text}
         # slips of the first letter are rare, and words that differ in it are other words: Black, Slack
         self.by_initial: dict[str, list[str]] = {}
         for name in filter(None, names):
@@ -436,7 +438,9 @@ class _Names:
             return any(capitals) or (not plain and not wider)
         if wider or not capitals or not capitals[0] or len(name) < (6 if plain else 5):
             return False
-        if plain and (opens or (self.language == "de" and len(name) < 8)):  # nouns have capitals
+        # where any word has a capital, as German nouns have, only a name that the brief knows is meant
+        anything = opens or (self.language == "de" and len(name) < 8)
+        if plain and anything and name not in self.right:
             return False
         folded, right = bare.casefold(), name.casefold()
         if DamerauLevenshtein.distance(folded, right, score_cutoff=1) != 1:
