@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _GAP = (
     100  # characters of the source between two words: a line's break, its quote marks, its indent
 )
 _FAR = 10_000  # characters between a part's beginning and a paragraph of it
+_LETTER = re.compile("(?s:.)[\u0300-\u036f]*")
 _LINK_END = re.compile(r"[*_`]*\]\(")
 
 
@@ -127,6 +129,8 @@ class BriefSubject:
         """By a passage's `id` (of offset in it, offset in the source) its words, none where it is not
         found. Two alike are two: they stand at two places."""
         source = self.parsed.text
+        # what is written in pieces, "e" and an accent, the reader made one: sought as it was written
+        apart = not unicodedata.is_normalized("NFC", source)
         ends: dict[
             Position, int
         ] = {}  # paragraphs of one part have its place, and follow one another
@@ -134,6 +138,8 @@ class BriefSubject:
         for passage in self.passages:
             begin = max(ends.get(passage.at, 0), self._offset(passage.at))
             words = _aligned(source, passage.text, begin)
+            if not words and apart:
+                words = _aligned_apart(source, passage.text, begin)
             if words:
                 ends[passage.at] = words[-1][1] + 1
             found[id(passage)] = words
@@ -176,6 +182,17 @@ def _aligned(source: str, text: str, begin: int) -> tuple[tuple[int, int], ...]:
             aligned.append((offset, found))
             position = found + len(word)
     return tuple(aligned)
+
+
+def _aligned_apart(source: str, text: str, begin: int) -> tuple[tuple[int, int], ...]:
+    """As `_aligned`, for a source whose accents stand apart from their letters."""
+    part = source[begin : begin + _FAR]
+    joined, offsets = "", []
+    for piece in _LETTER.finditer(part):
+        letter = unicodedata.normalize("NFC", piece[0])
+        joined += letter
+        offsets += [begin + piece.start()] * len(letter)
+    return tuple((word, offsets[place]) for word, place in _aligned(joined, text, 0))
 
 
 def _whole_in(source: str, words: str, begin: int) -> int | None:

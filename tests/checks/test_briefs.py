@@ -154,6 +154,7 @@ def test_paragraphs_that_are_alike_are_two() -> None:
         ("One \\*star &amp; TK.", ("BR112", 3, 18)),
         ('![An hour](images/a.png "At TK.")', ("BR112", 3, 29)),
         ("![TK](images/a.png)", ("BR112", 3, 3)),
+        ("A cafe\u0301 of TK.", ("BR112", 3, 12)),  # the accent stands apart
     ],
 )
 def test_a_place_is_found_behind_marks_breaks_and_addresses(
