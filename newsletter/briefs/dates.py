@@ -30,9 +30,10 @@ _STALE = timedelta(
     days=60
 )  #: a day without a year that is no longer past than this was this year's
 
-# English words in -ed that tell of the past. "need" and the like are none.
+# English words in -ed that tell of the past. "need" and "expected" do not.
 _ED = (
-    r"(?!(?:need|feed|seed|speed|embed|indeed|hundred|exceed|proceed|succeed|shed|bed|red|used\s+to)\b)"
+    r"(?!(?:need|feed|seed|speed|embed|indeed|hundred|exceed|proceed|succeed|shed|bed|red|used\s+to|"
+    r"expected|scheduled|planned|slated|anticipated|promised|needed|required|proposed)\b)"
     r"[a-z-]{2,}ed"
 )
 
@@ -94,7 +95,7 @@ class _Phrases:
 
 _EN = _Phrases(
     deadline=(
-        r"by|before|until|till|no(?:t)?\s+later\s+than|due(?:\s+(?:date|by|on|in))?|"
+        r"by|before|(?:until|till)(?:\s+after)?|not?\s+later\s+than|due(?:\s+(?:date|by|on|in))?|"
         r"(?<!go )(?<!run )(?<!look )(?<!walk )(?<!read )(?<!comb )(?<!sift )(?<!work )(?<!search )through|"
         r"prior\s+to|"
         r"ahead\s+of|deadline(?:\s+(?:is|of))?|closes(?:\s+on)?|ends(?:\s+on)?|expires(?:\s+on)?"
@@ -117,7 +118,8 @@ _EN = _Phrases(
         r"left|lost|won|rose|fell|grew|broke|built|became|held|met|told|found|chose|drew|struck)\b"
         rf"|\b(?:who\w*|which|what|you|they|we|he|she)\s+(?:[\w'’-]+\s+){{0,2}}?{_ED}\b"
         rf"|\b{_ED}(?:\s+(?:it|them|this|that|us|you|there|again|only|back|here))?"
-        r"(?:\s+by(?:\s+[\w'’.&-]+){1,4}?)?(?:\s+(?:on|in|for|during|around|at|before|until|till|through))?"
+        r"(?:\s+by(?:\s+[\w'’.&-]+){1,4}?)?(?:\s+(?:on|in|for|during|around|at|before|until|till|"
+        r"through|between|over|within))?"
         r"(?:\s+(?:the|end|of|early|late|mid))*\s*$"
     ),
     future=(
@@ -388,9 +390,7 @@ class _Reader:
         self.shapes = [(name, re.compile(pattern, _FLAGS)) for name, pattern in shapes]
 
     def meaning(self, word: str) -> str:
-        return next(
-            (meaning for pattern, meaning in self.words if pattern.fullmatch(word)), "tomorrow"
-        )
+        return next(meaning for pattern, meaning in self.words if pattern.fullmatch(word))
 
     def clause_before(self, text: str, start: int) -> str:
         """What stands before a place in its own clause."""
@@ -536,7 +536,12 @@ def is_deadline(text: str, named: NamedDate, language: str = "en") -> bool:
 def _deadline(text: str, named: NamedDate, reader: _Reader) -> date:
     """The last day on which it can be done; that before a period "before" which it has to be."""
     match = reader.deadline_before(text, named.start)
-    if not match or not named.begin or reader.ends.search(match["little"]):
+    if (
+        not match
+        or not named.begin
+        or named.begin == date.min
+        or reader.ends.search(match["little"])
+    ):
         return named.end
     if not reader.before.fullmatch(match["word"]):
         return named.end
@@ -631,7 +636,7 @@ def _found(
                     match[core],
                     relative=shape in ("weekday", "relative", "within", "bound word"),
                     backward=backward or meaning in ("yesterday", "last week", "last month"),
-                    begin=begin if begin < end else None,
+                    begin=begin if begin < end and shape != "bound word" else None,
                     meaning=meaning,
                 ),
             )
@@ -666,7 +671,7 @@ def _period(
         return None
     match kind:
         case "weekday":
-            wanted = reader.days[(part["weekday"] or "").lower()]
+            wanted = reader.days[(part["weekday"] or "").casefold()]
             if backward:
                 day = anchor - timedelta(days=(anchor.weekday() - wanted) % 7)
             elif part["next"]:
@@ -675,9 +680,9 @@ def _period(
                 day = anchor + timedelta(days=(wanted - anchor.weekday()) % 7)
             return day, day
         case "within":
-            written = (part["count"] or "").lower()
+            written = (part["count"] or "").casefold()
             count = _COUNTS.get(written) or int(written)
-            days = count * _UNITS.get((part["unit"] or "").lower(), 7)
+            days = count * _UNITS.get((part["unit"] or "").casefold(), 7)
             day = anchor + timedelta(days=-int(-days // 1))
             return day, day
         case "relative" | "word":

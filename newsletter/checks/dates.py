@@ -52,7 +52,9 @@ _ANNOUNCING = {
             r"closed|opened|ended|started|left|told|announced|since|after)\b"
         ),
         between=(
-            r"\b(?:that|which|who|whose|because|than|as|if|when|where)\b|(?<!\bbe )(?<!\bnot )\b[a-z]{3,}ed\b"
+            r"\b(?:that|which|who|whose|because|than|as|if|when|where|from|have|been|begun|known|found|set|put|built|"
+            r"held|sent|paid|lost|won|hit|recall|remember|review|discuss|examine|investigate)\b"
+            r"|(?<!\bbe )(?<!\bnot )\b[a-z]{3,}ed\b"
         ),
     ),
     "de": _Announcing(

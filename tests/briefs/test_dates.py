@@ -96,7 +96,8 @@ TUESDAY = date(2026, 11, 24)
         ("by this Friday", "2026-11-27"), ("through Friday", "2026-11-27"),
         ("by Friday 5 pm", "2026-11-27"), ("by next Friday", "2026-12-04"),
         ("by the end of the month", "2026-11-30"), ("by end of month", "2026-11-30"),
-        ("by month-end", "2026-11-30"), ("by the end of November", "2026-11-30"),
+        ("by month-end", "2026-11-30"), ("before the end of the month", "2026-11-30"),
+        ("before next week", "2026-11-29"), ("by the end of November", "2026-11-30"),
         ("by end of November", "2026-11-30"), ("by January", "2027-01-31"),
         ("before January", "2026-12-31"), ("by the end of the week", "2026-11-29"),
         ("by the end of next week", "2026-12-06"), ("by the end of the year", "2026-12-31"),
@@ -163,6 +164,8 @@ def test_a_day_without_a_year_may_be_last_years_in_january() -> None:
         ("Monitor releases in Q2 2024 before you sign.", "2024-06-30"),
         ("Monitor updated releases in Q2 2024.", "2024-06-30"),
         ("See that it is finished in Q2 2024.", "2024-06-30"),
+        ("Watch for the launch expected in Q2 2024.", "2024-06-30"),
+        ("Wait until after Q2 2024.", "2024-06-30"),
         ("Budget for H1 2025.", "2025-06-30"),
         ("Join the hearing on 20 November.", "2026-11-20"),
         ("Watch the 4 December 2026 hearing.", "2026-12-04"),
@@ -186,6 +189,7 @@ def test_the_deadline_is_the_actions_own(text: str, end: str) -> None:
         "Review the figures from Q2 2024.",
         "Ask for refunds of what was paid before 1 July 2026.",
         "Export orders placed before 1 July 2026.",
+        "Refund orders placed between 1 July 2026 and 3 August 2026.",
         "Leave what you bought by 3 May 2026.",
         "Go through 2024 invoices.",
         "Read what was bought by Broadcom in 2023.",
@@ -246,6 +250,18 @@ def test_every_day_is_read_in_every_way_of_writing_it(day: date) -> None:
 def test_no_text_and_no_anchor_raises(text: str, anchor: date | None) -> None:
     for named in named_dates(text, anchor):
         assert 0 <= named.start < named.stop <= len(text)
+
+
+@given(
+    st.lists(st.sampled_from(
+        ["by", "before", "the", "end of", "this", "next", "week", "month", "year-end", "Q1", "2026", "May",
+         "29 February", "within", "two weeks", "ſunday", "mid-", "Friday", "on", "said", "today", "31", "."]
+    ), max_size=8).map(" ".join),
+    st.dates() | st.sampled_from([date.min, date(1, 1, 3), date.max]),
+)  # fmt: skip
+def test_no_words_of_dates_raise_at_any_end_of_time(text: str, anchor: date) -> None:
+    due_date(text, anchor)
+    impossible_dates(text)
 
 
 @given(st.text(alphabet="0123456789 -WQHbyanuFebMfridthswk,.", max_size=40), st.dates())
