@@ -559,12 +559,12 @@ def _looks_back(
         return True
     if ahead or not reader.worded:
         return False
-    if reader.compare.search(clause):
-        return True
     if reader.participle.match(after):
         return True
     if reader.ahead.search(clause):
         return False
+    if reader.compare.search(clause):
+        return True
     period = named.begin is not None and (named.end - named.begin).days != 364
     return not ((period or ahead is None) and re.match(r"\s*(?:$|[.;,!?)])", after))
 

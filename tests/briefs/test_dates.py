@@ -166,6 +166,7 @@ def test_a_day_without_a_year_may_be_last_years_in_january() -> None:
         ("See that it is finished in Q2 2024.", "2024-06-30"),
         ("Watch for the launch expected in Q2 2024.", "2024-06-30"),
         ("Wait until after Q2 2024.", "2024-06-30"),
+        ("Compare the prices in Q2 2024 before you sign.", "2024-06-30"),
         ("Budget for H1 2025.", "2025-06-30"),
         ("Join the hearing on 20 November.", "2026-11-20"),
         ("Watch the 4 December 2026 hearing.", "2026-12-04"),
