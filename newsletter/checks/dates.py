@@ -4,25 +4,111 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
-from newsletter.briefs import impossible_dates, is_deadline, named_dates
+from newsletter.briefs import Action, NamedDate, action_id, due_date, impossible_dates, named_dates
 from newsletter.checks.rule import BriefRule
 from newsletter.checks.subjects import BriefSubject
 from newsletter.findings import Finding, Severity
 
-# What makes a date of the body one that is still to come.
-_AHEAD = re.compile(
-    r"\b(?:will|is to|are to|starts|begins|takes effect|comes into force|applies|opens|expires|ends|"
-    r"wird|werden|beginnt|endet|tritt|gilt ab|sera|seront|commence|entre en vigueur)\b"
-    r"(?:(?!\b(?:since|seit|depuis)\b)[^.;])*$",
-    re.IGNORECASE,
-)
+#: What a text without a day of its own means of the day of its mail.
+_OF_THE_MAIL = ("today", "this week", "this month", "this quarter", "this year")
+_AROUND = 200  #: characters of a sentence that are looked at on either side of a date
 
-#: Without a day of its own a text means these loosely.
-_NOWADAYS = ("today", "heute", "aujourd'hui", "aujourd’hui")
+
+@dataclass(frozen=True, slots=True)
+class _Announcing:
+    """How one language says that something is still to come, as regular expressions."""
+
+    words: str  #: from a verb in the present or future up to the date
+    past: str  #: anywhere in the sentence: it tells of the past
+    between: str  #: the same, between that verb and the date
+    after: str = r"(?!)"  #: the same, behind the date, unless `auxiliary` stands before it
+    auxiliary: str = r"(?!)"
+
+
+# Precise rather than complete: news is full of dates that have passed and of the words "by" and "until".
+# The verb, a few words without a comma, and the preposition directly before the date.
+_FEW = r"(?P<between>(?:\s+[\w'’%€$£.-]+){0,8}?)"
+_ANNOUNCING = {
+    "en": _Announcing(
+        words=(
+            rf"\b(?:(?:is|are|stays?|remains?|runs?|lasts?|continues?)\b{_FEW}\s+(?:until|till|through|by)"
+            rf"|(?:must|may|can|should|have\s+to|has\s+to|will)\b(?P<between4>(?:\s+[\w'’%€$£.-]+){{0,8}}?)"
+            rf"\s+(?:until|till|through|by|before|no\s+later\s+than)"
+            rf"|(?:will|is\s+to|are\s+to)\b(?P<between2>(?:\s+[\w'’%€$£.-]+){{1,6}}?)\s+(?:on|in|from|at)"
+            rf"|(?:starts?|begins?|ends?|expires?|opens?|closes?|launches|takes?\s+effect|appl(?:y|ies)|"
+            rf"comes?\s+into\s+force|enters?\s+into\s+force)"
+            rf"(?:\s+(?:only|again))?(?:\s+(?:on|in|from|at|with))?"
+            rf"|deadline\b(?P<between3>(?:\s+[\w'’-]+){{0,4}}?)\s+is(?:\s+on)?)"
+            rf"(?:[\s,]+(?:the|end|of|close|business|day|noon|midnight|at|on|\w+day|\d{{1,2}}\s?[ap]m))"
+            rf"{{0,5}}[\s,]+$"
+        ),
+        past=(
+            r"\b(?:was|were|had|did|began|went|took|ran|came|said|sold|bought|made|shut|passed|launched|"
+            r"closed|opened|ended|started|left|told|announced|since|after)\b"
+        ),
+        between=(
+            r"\b(?:that|which|who|whose|because|than|as|if|when|where|from|have|been|begun|known|found|set|put|built|"
+            r"held|sent|paid|lost|won|hit|recall|remember|review|discuss|examine|investigate)\b"
+            r"|(?<!\bbe )(?<!\bnot )\b[a-z]{3,}ed\b"
+        ),
+    ),
+    "de": _Announcing(
+        words=(
+            rf"\b(?:ist|sind|wird|werden|soll|sollen|muss|müssen|kann|können|gilt|gelten|läuft|laufen|"
+            rf"bleibt|bleiben|beginnt|endet|startet|öffnet|schließt|tritt)\b{_FEW}"
+            rf"\s+(?:bis(?:\s+zum|\s+Ende)?|am|ab|zum|im|vor(?:\s+dem)?|spätestens(?:\s+am)?)"
+            rf"(?:[\s,]+(?:dem|den|\w+tag|Mittwoch))*[\s,]+$"
+        ),
+        past=(
+            r"\b(?:war|waren|wurden?|hat|haben|hatten?|begann|begannen|galt|lief|ging|kam|trat|blieb|schloss|"
+            r"endeten?|starteten?|sagten?|seit|nach(?:dem)?|verlängert)\b"
+        ),
+        between=r"\b(?:der|die|das)\s+\w+\s+\w+te\b|\b(?:dass|weil|als|wenn)\b",
+        after=r"\b(?:\w*ge\w{3,}(?:t|en)|(?:ver|be|er|ent|unter)\w{3,}t)\b",
+        auxiliary=r"\b(?:wird|werden|soll|sollen|muss|müssen|kann|können)\b",
+    ),
+    "fr": _Announcing(
+        words=(
+            rf"\b(?:est|sont|(?:sera|seront)\s+\w+|reste|restent|dure|doit|doivent|peut|peuvent|commence|débute|finit|"
+            rf"prend\s+fin|se\s+termine|expire|ouvre|ferme|entre\s+en\s+vigueur|s['’]applique)\b{_FEW}"
+            rf"\s+(?:jusqu['’](?:au|en|à)|avant(?:\s+le)?|d['’]ici(?:\s+le)?|le|en|dès\s+le|"
+            rf"au\s+plus\s+tard\s+le|à\s+partir\s+du)(?:[\s,]+(?:la|fin|\w+di|dimanche))*[\s,]*$"
+        ),
+        past=r"\b(?:\w+ai(?:t|ent)|fut|furent|a|ont|avai(?:t|ent)|depuis|après)\b",
+        between=r"\b(?:qui|que|dont|parce|lorsque)\b|\b(?!ouvert)\w{3,}és?\b|\b\w{3,}ées?\b",
+    ),
+}
+_SENTENCE = re.compile(r"[.;:!?…]\s+(?=[^\W\d_]|[(\[“„«\"'])|\n")
+
+
+@cache
+def _announcing(language: str) -> tuple[re.Pattern[str], ...]:
+    code = language.partition("-")[0].lower()
+    none = _Announcing(r"(?!)", r"(?!)", r"(?!)")
+    words = _ANNOUNCING.get(code, none)
+    return tuple(
+        re.compile(pattern, re.IGNORECASE)
+        for pattern in (words.words, words.past, words.between, words.after, words.auxiliary)
+    )
+
+
+def _is_announced(text: str, named: NamedDate, language: str) -> bool:
+    """Whether a text speaks of a date as still to come: a verb in the present or future, then a word such
+    as "until" or "on" directly before the date, and nothing in the sentence that tells of the past."""
+    words, past, between, after, auxiliary = _announcing(language)
+    before = _SENTENCE.split(text[max(0, named.start - _AROUND) : named.start])[-1]
+    behind = _SENTENCE.split(text[named.stop : named.stop + _AROUND])[0]
+    match = words.search(before)
+    if not match or past.search(before) or past.search(behind):
+        return False
+    if any(part and between.search(part) for part in match.groups()):
+        return False
+    return not after.search(behind) or bool(auxiliary.search(before))
 
 
 def _day(day: date) -> str:
@@ -32,6 +118,16 @@ def _day(day: date) -> str:
 def _arrives(subject: BriefSubject) -> str:
     when = _day(subject.day)
     return f"when the mail arrives on {when}" if subject.in_issue else f"already (today is {when})"
+
+
+def _due(action: Action, subject: BriefSubject) -> date | None:
+    """An action's date. Where neither the brief nor its issue has a day, it was read without one: here it
+    counts from today, unless the front matter speaks for the action."""
+    brief = subject.brief
+    key = action_id(brief.slug, action.segments).partition("/")[2]
+    if action.due or brief.date or f"actions.{key}" in brief.positions:
+        return action.due
+    return due_date(action.text, subject.day, subject.language)
 
 
 class DeadlinePassed(BriefRule):
@@ -48,14 +144,16 @@ class DeadlinePassed(BriefRule):
 
     def check(self, subject: BriefSubject) -> Iterator[Finding]:
         for action in subject.brief.actions:
-            if action.due and action.due < subject.day:
-                message = f"the action's date ({_day(action.due)}) has passed {_arrives(subject)}"
+            due = _due(action, subject)
+            if due and due < subject.day:
+                message = f"the action's date ({_day(due)}) has passed {_arrives(subject)}"
                 yield self.of(subject, message, action.at)
 
 
 class AnnouncedAndPassed(BriefRule):
-    """The text speaks of a date as still to come ("by", "until", "will … on"), and it is past when the mail
-    arrives. Dates that the text looks back on are none of it."""
+    """The text speaks of a date as still to come ("is open until", "must … by", "will … on", "starts on"),
+    and it is past when the mail arrives. Told only where the sentence says so in the present or the future
+    and nothing in it looks back, in English, German and French."""
 
     code = "BR302"
     title = "a date that is announced has passed"
@@ -71,8 +169,7 @@ class AnnouncedAndPassed(BriefRule):
             for named in named_dates(text, anchor, subject.language):
                 if named.end >= subject.day or named.backward or named.relative:
                     continue
-                before = text[max(0, named.start - 80) : named.start]
-                if is_deadline(text, named, subject.language) or _AHEAD.search(before):
+                if _is_announced(text, named, subject.language):
                     message = (
                         f'"{named.text}" is spoken of as to come and has passed {_arrives(subject)}'
                     )
@@ -107,7 +204,9 @@ class MeansAnotherDay(BriefRule):
             for named in read:
                 if not named.relative or (written and meant.get(named.start) == named.end):
                     continue
-                if written is None and named.text.lower() in _NOWADAYS:
+                if named.meaning == "within" and passage.part != "action":  # of what it is about
+                    continue
+                if written is None and named.meaning in _OF_THE_MAIL:
                     continue
                 at = subject.place(passage, named.text)
                 if written is None:
