@@ -22,7 +22,7 @@
   // -- what is chosen, in the address behind "#" ----------------------------------------------
 
   const CHOICES = { width: ["phone", "desktop"], scheme: ["light", "dark"], show: ["mail", "text", "source"] };
-  const chosen = { width: "phone", scheme: "light", show: "mail", images: "on", look: page.look || "", find: "", left: "", right: "" };
+  const chosen = { width: "phone", scheme: "light", show: "mail", images: "on", look: page.live ? page.look : "", find: "", left: "", right: "" };
 
   function readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -33,7 +33,7 @@
     for (const name of Object.keys(CHOICES)) controls.elements[name].value = chosen[name];
     controls.elements.images.checked = chosen.images !== "off";
     controls.elements.find.value = chosen.find;
-    if (!controls.elements.look) chosen.look = page.look || ""; // nothing to choose
+    if (!controls.elements.look) chosen.look = page.live ? page.look : ""; // nothing to choose
     else {
       controls.elements.look.value = chosen.look;
       if (controls.elements.look.selectedIndex < 0) chosen.look = controls.elements.look.value = "";

@@ -205,21 +205,46 @@ def test_pictures_of_the_workspace_are_in_the_page_and_none_from_elsewhere(
 
 @pytest.mark.parametrize("look", ["bold", "plain"])
 def test_another_look_is_tried_without_a_change_of_files(
-    context: BrowserContext, publication: Path, tab: Page, look: str
+    context: BrowserContext, workspace_dir: Path, look: str
 ) -> None:
-    before = {path: path.read_bytes() for path in publication.rglob("*.toml")}
-    family = "node => getComputedStyle(node).fontFamily + getComputedStyle(node).backgroundColor"
-    own = inside(tab).locator("h1, h2").first.evaluate(family)
-    with Workspace(publication) as workspace:
-        # a folder of its own, since other tests look at the first one
-        tried = workspace.write_preview(ISSUE, segments=["ai-teams"], look=look).index
-        page = context.new_page()
-        page.goto(tried.as_uri())
-        expect(page.get_by_text(f"Tried in the look {look}")).to_be_visible()
-        assert loaded(page)
-        assert inside(page).locator("h1, h2").first.evaluate(family) != own
-        workspace.write_preview(ISSUE)
-    assert {path: path.read_bytes() for path in publication.rglob("*.toml")} == before
+    before = {path: path.read_bytes() for path in workspace_dir.rglob("*.toml")}
+    page = context.new_page()
+    seen: list[str] = []
+    with Workspace(workspace_dir) as workspace:
+        for tried in ("", look):
+            written = workspace.write_preview(ISSUE, segments=["ai-teams"], look=tried).index
+            page.goto(written.as_uri())
+            expect(page.get_by_text("Tried in the look")).to_have_count(int(bool(tried)))
+            assert loaded(page)
+            link = inside(page).get_by_role("link", name="Read in the browser").first
+            seen.append(link.evaluate("node => getComputedStyle(node).color"))
+    assert seen[0] != seen[1]
+    assert {path: path.read_bytes() for path in workspace_dir.rglob("*.toml")} == before
+
+
+def test_each_arm_of_a_split_test_has_its_editions(
+    context: BrowserContext, workspace_dir: Path
+) -> None:
+    manifest = workspace_dir / "issues" / ISSUE / "issue.toml"
+    arm = '\n[[split.arm]]\nname = "short"\nshare = 0.3\nsubject = "Half-price inference"\n'
+    manifest.write_text(manifest.read_text("utf-8") + arm, "utf-8")
+    page = context.new_page()
+    with Workspace(workspace_dir) as workspace:
+        workspace.import_people(workspace_dir / "subscribers" / "people.csv")
+        written = workspace.write_preview(ISSUE)
+        drafts = workspace.drafts(workspace.issue(ISSUE), workspace.groups())
+    assert {one["arm"] for one in written.editions} == {"a", "short"}
+    assert sum(one["recipients"] for one in written.editions) == 486
+    assert [one["key"] for one in drafts.entries][:2] == ["ai-teams-en-a", "ai-teams-en-short"]
+    page.goto(written.index.as_uri())
+    for name, subject, people in (
+        ("a", "Half-price inference, with a ceiling", "about 88 readers"),
+        ("short", "Half-price inference", "about 37 readers"),
+    ):
+        heading = page.get_by_role("heading", name=f"AI teams, arm {name}", exact=True)
+        card = page.locator("article", has=heading)
+        expect(card.locator(".subject")).to_have_text(subject)
+        expect(card.locator(".people")).to_have_text(people)
 
 
 def test_a_mail_can_neither_run_nor_send_nor_leave(tab: Page, written: Path) -> None:
