@@ -584,8 +584,13 @@
     do {
       again = false;
       try {
-        const answer = await fetch(`data${tried(chosen.look)}`);
+        const { look } = chosen;
+        const answer = await fetch(`data${tried(look)}`);
         const said = await answer.json();
+        if (look !== chosen.look) { // another was chosen meanwhile
+          again = true;
+          continue;
+        }
         if (!said.error) {
           page.look = said.look;
           page.editions = said.editions;
