@@ -44,7 +44,7 @@ bench-audience: .venv/dev ## a million people: import, rules, membership, erase,
 bench-send: .venv/dev ## sending beside Postfix's own load generator, DKIM, SendGrid, planning a million
 	$(BIN)/python -m bench send
 
-pictures: .venv/dev   ## the pictures of the README, made again
+pictures: .venv/dev   ## README pictures, contact sheet, looks, references of tests/browser (needs chromium)
 	$(BIN)/python docs/pictures.py
 
 clients: .venv/runtime ## what mail programs support, fetched again from caniemail's data (needs npm)

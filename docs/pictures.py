@@ -1,5 +1,5 @@
-"""make pictures: the pictures of the README, made from the sample publication, its own drawings, and the
-reference pictures of the looks that tests compare with.
+"""make pictures: the pictures of the README, made from the sample publication, its own drawings, the contact
+sheet of its editions, and the reference pictures of the looks that tests compare with.
 
 Everything happens in a throw-away workspace; what readers do is invented, from a fixed seed.
 """
@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from newsletter import Workspace, init
+from newsletter.contact_sheet import sheet_size
 from newsletter.db.schema import delivery, edition_action, link, mailing, mailing_edition
 from newsletter.tracking.spool import RawEvent
 
@@ -33,6 +34,7 @@ SENT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
 PICTURES = Path(__file__).parent / "pictures"
 MOST_BYTES = 300_000  #: of a picture
 CHROMIUM = Path("/usr/bin/chromium")
+_SHEET = 1800  # pixels of the contact sheet's width, twice what GitHub shows
 _GAP, _CANVAS = 20, "#dfe5e3"  # pixels and colour between the two widths
 _READER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _SCANNER = "Mozilla/5.0 (compatible; LinkScanBot/2.1; +https://scanner.example/bot)"
@@ -47,6 +49,8 @@ def main() -> None:
         del os.environ[name]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         with Workspace(init(Path(folder) / "publication"), actor="pictures") as workspace:
+            workspace.import_people(workspace.root / "subscribers" / "people.csv")
+            _keep(_contact_sheet(workspace), "contact-sheet.png")
             mail = next(
                 path
                 for path in workspace.preview(ISSUE, segments=[SEGMENT])
@@ -78,6 +82,16 @@ def _shot(browser: Browser, html: str, width: int, height: int, root: Path) -> I
     return picture
 
 
+def _contact_sheet(workspace: Workspace) -> Image.Image:
+    """The first row of what `newsletter issue preview --png` draws, as sharp as a README shows it."""
+    file = workspace.root / "editions.png"
+    workspace.picture(workspace.write_preview(ISSUE), file)
+    with Image.open(file) as opened:
+        row = (0, 0, opened.width, sheet_size(1)[1])
+        top = opened.convert("RGB").crop(row)
+    return top.resize((_SHEET, round(top.height * _SHEET / top.width)), Image.Resampling.LANCZOS)
+
+
 def _beside(pictures: Iterable[Image.Image]) -> Image.Image:
     """Pictures of one height, side by side."""
     row = list(pictures)
@@ -103,7 +117,6 @@ def _keep(picture: Image.Image, name: str) -> None:
 
 def _report(workspace: Workspace) -> str:
     """The report page of a mailing that readers, and some machines, reacted to."""
-    workspace.import_people(workspace.root / "subscribers" / "people.csv")
     workspace.approve(ISSUE, plan=workspace.plan(ISSUE).hash)
     workspace.start(ISSUE)
     with workspace.database.write() as connection:

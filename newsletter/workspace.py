@@ -10,6 +10,7 @@ import getpass
 import hashlib
 import json
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import escape
 
 from newsletter.audience import AddressError as _AddressError
 from newsletter.audience import (
@@ -146,7 +149,7 @@ from newsletter.issues import (
 )
 from newsletter.joining import Joining
 from newsletter.languages import SOURCE
-from newsletter.proofs import SCRIPT, Drafts, Preview, Proofs
+from newsletter.proofs import SCRIPT, Drafts, Media, Preview, Proofs
 from newsletter.reports import is_kept, issue_report
 from newsletter.retention import Deleted, claim_round, delete_old
 from newsletter.text import did_you_mean, slugify, tidy
@@ -286,7 +289,7 @@ class Workspace:
 
     @cached_property
     def proofs(self) -> Proofs:
-        return Proofs(self.stamper)
+        return Proofs(self.stamper, Media(self.root, self.settings.publication.base_url))
 
     @property
     def names(self) -> dict[str, str]:
@@ -898,14 +901,20 @@ class Workspace:
         return [written.index, *written.files]
 
     def write_preview(
-        self, issue: str, *, segments: Sequence[str] | None = None, email: str | None = None
+        self,
+        issue: str,
+        *,
+        segments: Sequence[str] | None = None,
+        email: str | None = None,
+        look: str = "",
     ) -> Preview:
         """Write the editions of an issue as files to look at, and a page that shows them.
 
         Everybody's by default; with `segments` that of readers in just these, with `email` the
-        person's. Links work and nothing is counted.
+        person's; in each arm of a split test. `look` tries another look than the issue's. Links work and
+        nothing is counted. Raises NotFoundError for a look that is not there.
         """
-        loaded = self.issue(issue)
+        loaded = self._looking(self.issue(issue), look)
         topics = loaded.topics(self.settings.audience.topics)
         groups = {group.reader: group.people for group in self.groups(topics)}
         own = ReaderKind((), self.settings.publication.language)
@@ -915,13 +924,16 @@ class Workspace:
             keys = tuple(key for key in self.segments.keys if key in segments)
             kind = own._replace(segments=keys)
             groups = {kind: groups.get(kind, 0)}
-        planned = self.editions(loaded, list(groups) or [own])
+        shares = _reaches(loaded)
+        planned = self.editions(loaded, list(groups) or [own], arms=list(shares) or [""])
         self.keep_editions([one.edition for one in planned])
         return self.proofs.write(
             self.root / "var" / "preview" / loaded.id,
             planned,
             people=groups,
             names=self.names,
+            shares=shares,
+            look=look,
             page=lambda data: self.preview_page(loaded.id, data),
             script=self.preview_script(),
         )
@@ -933,7 +945,10 @@ class Workspace:
 
     def preview_page(self, issue: str, data: Mapping[str, Any], *, script: str = SCRIPT) -> str:
         """The page that shows editions, from `proofs.page_data`; `script` is where its script lies."""
-        return self.page("preview.html.j2", issue_id=issue, preview=data, script=script)
+        # Put in afterwards: what hundreds of editions say is longer than a text that a template makes.
+        mark = secrets.token_hex()
+        html = self.page("preview.html.j2", issue_id=issue, preview=data, script=script, data=mark)
+        return html.replace(mark, htmlsafe_json_dumps(data))
 
     def preview_script(self) -> bytes:
         """The script of that page. Raises TemplateError when the workspace has none."""
@@ -948,22 +963,39 @@ class Workspace:
     def picture(self, preview: Preview, file: Path) -> int:
         """Write one PNG of a preview's editions, as phones show them; returns how many are on it.
         Raises RefusedError without Chromium."""
-        tiles = [
-            {**one, "html": (preview.index.parent / one["html_file"]).read_text("utf-8")}
-            for one in preview.editions[:MOST_TILES]
-        ]
+        tiles = [{**one, "html": secrets.token_hex()} for one in preview.editions[:MOST_TILES]]
         issue = preview.index.parent.name
         html = self.page("contact_sheet.html.j2", issue_id=issue, editions=tiles)
+        for tile in tiles:
+            mail = (preview.index.parent / tile["html_file"]).read_text("utf-8")
+            html = html.replace(tile["html"], escape(self.proofs.media.inlined(mail)))
         replace_file(file, photographed(html, len(tiles)))
         return len(tiles)
 
-    def drafts(self, issue: Issue, groups: Sequence[Group]) -> Drafts:
-        """The editions of an issue for these readers, not rendered yet."""
+    @property
+    def looks(self) -> list[str]:
+        """Names of the looks that an issue can have."""
+        return sorted(path.stem for path in (self.templates.folder / "looks").glob("*.toml"))
+
+    def _looking(self, issue: Issue, look: str) -> Issue:
+        """The issue in another look; as it is with ""."""
+        if not look:
+            return issue
+        if look not in self.looks:
+            hint = did_you_mean(look, self.looks) or f" There are: {', '.join(self.looks)}."
+            raise NotFoundError(f'there is no look "{tidy(look)[:40]}".{hint}')
+        manifest = issue.manifest.model_copy(update={"look": look})
+        return replace(issue, source=replace(issue.source, manifest=manifest))
+
+    def drafts(self, issue: Issue, groups: Sequence[Group], *, look: str = "") -> Drafts:
+        """The editions of an issue for these readers in each arm of its split test, not rendered yet;
+        `look` is as for `write_preview`."""
+        issue, shares = self._looking(issue, look), _reaches(issue)
         composer = self.composer(issue)
         people = {group.reader: group.people for group in groups}
         readers = list(people) or [ReaderKind((), self.settings.publication.language)]
-        signatures = self.signatures(composer, readers)
-        return Drafts(composer, self.renderer, signatures, people, self.names)
+        signatures = self.signatures(composer, readers, arms=list(shares) or [""])
+        return Drafts(composer, self.renderer, signatures, people, names=self.names, shares=shares)
 
     def _kind_of(self, email: str, topics: Sequence[str]) -> ReaderKind:
         """What one reader's edition depends on. Raises NotFoundError."""
@@ -1418,6 +1450,15 @@ class Workspace:
     def load_events(self) -> int:
         """Move what came back from the spool into the database; returns how many were new."""
         return load_spool(self.database, self.spool)
+
+
+def _reaches(issue: Issue) -> dict[str, tuple[float, float]]:
+    """From where to where, between 0 and 1, each arm of an issue's split test reaches; empty without one."""
+    found: dict[str, tuple[float, float]] = {}
+    end = 0.0
+    for name, share in issue.manifest.split.shares:
+        found[name], end = (end, end + share), end + share
+    return found
 
 
 def _refuse_errors(parsed: ParsedBrief) -> None:

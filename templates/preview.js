@@ -4,7 +4,10 @@
 
    In `page`, which stands in the document as JSON, `pieces` holds every line that any edition has,
    once; an edition's `html` and `text` are numbers of lines. A page that `newsletter serve` made
-   has no contents: they are asked for when somebody looks at them. */
+   has no contents: they are asked for when somebody looks at them.
+
+   Pictures of the workspace are put into a frame as `data:` addresses, since the public server that
+   a mail names may not run; nothing is loaded from anywhere else. */
 "use strict";
 (() => {
   const page = JSON.parse(document.getElementById("editions").textContent);
@@ -19,7 +22,7 @@
   // -- what is chosen, in the address behind "#" ----------------------------------------------
 
   const CHOICES = { width: ["phone", "desktop"], scheme: ["light", "dark"], show: ["mail", "text", "source"] };
-  const chosen = { width: "phone", scheme: "light", show: "mail", images: "on", find: "", left: "", right: "" };
+  const chosen = { width: "phone", scheme: "light", show: "mail", images: "on", look: page.live ? page.look : "", find: "", left: "", right: "" };
 
   function readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
@@ -30,6 +33,11 @@
     for (const name of Object.keys(CHOICES)) controls.elements[name].value = chosen[name];
     controls.elements.images.checked = chosen.images !== "off";
     controls.elements.find.value = chosen.find;
+    if (!controls.elements.look) chosen.look = page.live ? page.look : ""; // nothing to choose
+    else {
+      controls.elements.look.value = chosen.look;
+      if (controls.elements.look.selectedIndex < 0) chosen.look = controls.elements.look.value = "";
+    }
   }
 
   function writeAddress() {
@@ -44,7 +52,7 @@
 
   const escaped = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
-  /** What an edition says: {bytes, html, text}, the same promise for the same edition. */
+  /** What an edition says: {bytes, html, text, pictures}, the same promise for the same edition. */
   function contents(edition) {
     if (!edition.said) edition.said = page.live ? asked(edition) : Promise.resolve(joined(edition));
     return edition.said;
@@ -58,21 +66,49 @@
       bytes: edition.bytes,
       html: whole(edition.html, escaped),
       text: whole(edition.text, (text) => text),
+      pictures: page.pictures,
     };
   }
 
+  const tried = (look) => (look ? `?look=${encodeURIComponent(look)}` : "");
+
   async function asked(edition) {
-    const answer = await fetch(`contents/${encodeURIComponent(edition.key)}`);
+    const answer = await fetch(`contents/${encodeURIComponent(edition.key)}${tried(page.look)}`);
     const said = await answer.json();
     if (!answer.ok) throw said;
-    return said;
+    const pictures = Object.entries(said.pictures);
+    const data = await Promise.all(pictures.map(([, name]) => picture(name)));
+    return { ...said, pictures: Object.fromEntries(pictures.map(([address], n) => [address, data[n]])) };
+  }
+
+  const pictures = new Map(); // promises of `data:` addresses, by name; a name is a picture for ever
+
+  function picture(name) {
+    if (!pictures.has(name)) {
+      const got = fetch(`/media/${name}`).then(async (answer) => {
+        if (!answer.ok) throw new Error("a picture is gone");
+        const reader = new FileReader();
+        const read = new Promise((done, failed) => {
+          reader.onload = () => done(reader.result);
+          reader.onerror = failed;
+        });
+        reader.readAsDataURL(await answer.blob());
+        return read;
+      });
+      pictures.set(name, got.catch(() => {
+        pictures.delete(name);
+        return ""; // its words stand there
+      }));
+    }
+    return pictures.get(name);
   }
 
   // -- the frame of a mail --------------------------------------------------------------------
 
   /** The mail as a document that looks the same whatever the system of whoever looks is set to. */
-  function framed(html, at) {
-    const mail = new DOMParser().parseFromString(html, "text/html"); // runs nothing, loads nothing
+  function framed({ html, pictures: known }, at) {
+    const complete = Object.entries(known).reduce((text, [address, data]) => text.replaceAll(address, data || address), html);
+    const mail = new DOMParser().parseFromString(complete, "text/html"); // runs nothing, loads nothing
     const dark = chosen.scheme === "dark";
     const scheme = (text) =>
       text.replace(/\(\s*prefers-color-scheme\s*:\s*(dark|light)\s*\)/gi, (_, name) =>
@@ -82,7 +118,7 @@
     for (const link of mail.querySelectorAll("[target]")) link.removeAttribute("target");
     for (const pixel of mail.querySelectorAll('img[width="1"][alt=""]')) pixel.remove(); // of opens
     if (chosen.images === "off") for (const image of mail.querySelectorAll("img")) blank(mail, image);
-    const pictures = chosen.images === "off" ? "'none'" : "data: http: https:";
+    const pictures = chosen.images === "off" ? "'none'" : "data:";
     const first = mail.createElement("meta");
     first.httpEquiv = "Content-Security-Policy";
     first.content = `default-src 'none'; style-src 'unsafe-inline'; img-src ${pictures}`;
@@ -145,14 +181,14 @@
   }
 
   function label(edition) {
-    const name = edition.lens || "General";
+    const name = [edition.lens || "General", edition.arm && `arm ${edition.arm}`].filter(Boolean).join(", ");
     return page.languages > 1 ? `${name} (${edition.language})` : name;
   }
 
   function describe(card) {
     const { edition, part } = card;
     part("lens").textContent = label(edition);
-    part("people").textContent = `${number.format(edition.recipients)} ${edition.recipients === 1 ? "reader" : "readers"}`;
+    part("people").textContent = `${edition.arm ? "about " : ""}${number.format(edition.recipients)} ${edition.recipients === 1 ? "reader" : "readers"}`;
     part("segments").textContent = edition.segments.length ? `In ${edition.segments.join(", ")}` : "In no segment";
     part("subject").textContent = edition.subject || "(no subject)";
     part("preheader").textContent = edition.preheader || "(no preheader: the mail’s first words)";
@@ -177,7 +213,8 @@
 
   async function draw(card, at = "") {
     const { edition } = card;
-    const wanted = [chosen.show, chosen.width, chosen.scheme, chosen.images].join();
+    const look = page.look;
+    const wanted = [look, chosen.show, chosen.width, chosen.scheme, chosen.images].join();
     if (card.shown === wanted && card.of === edition) return;
     card.shown = wanted;
     card.of = edition;
@@ -201,7 +238,9 @@
       const frame = document.createElement("iframe");
       frame.setAttribute("sandbox", "");
       frame.title = `Mail for ${label(edition)}`;
-      frame.srcdoc = framed(said.html, at || (card.html && changedBrief(card.html, said.html)));
+      const earlier = card.look === look ? card.html : ""; // in another look, everything has changed
+      card.look = look;
+      frame.srcdoc = framed(said, at || (earlier && changedBrief(earlier, said.html)));
       const before = [...view.children];
       if (before.length) frame.classList.add("waiting"); // the old one stays until there is a new one
       const loaded = new Promise((done) => frame.addEventListener("load", done, { once: true }));
@@ -545,9 +584,15 @@
     do {
       again = false;
       try {
-        const answer = await fetch("data");
+        const { look } = chosen;
+        const answer = await fetch(`data${tried(look)}`);
         const said = await answer.json();
+        if (look !== chosen.look) { // another was chosen meanwhile
+          again = true;
+          continue;
+        }
         if (!said.error) {
+          page.look = said.look;
           page.editions = said.editions;
           page.languages = said.languages;
           findings(said.findings);
@@ -566,6 +611,11 @@
     busy = false;
   }
 
+  /** Ask for the mails in another look, if one is chosen. */
+  function tryLook() {
+    if (page.live && chosen.look !== page.look) refresh();
+  }
+
   function listen() {
     const source = new EventSource(`/events?since=${encodeURIComponent(page.version)}`);
     source.addEventListener("changed", refresh);
@@ -580,7 +630,9 @@
   controls.addEventListener("change", () => {
     for (const name of Object.keys(CHOICES)) chosen[name] = controls.elements[name].value;
     chosen.images = controls.elements.images.checked ? "on" : "off";
+    if (controls.elements.look) chosen.look = controls.elements.look.value;
     apply();
+    tryLook();
   });
   controls.elements.find.addEventListener("input", (event) => {
     chosen.find = event.target.value;
@@ -606,6 +658,7 @@
     readAddress();
     filter();
     apply();
+    tryLook();
     compare(chosen, { quietly: true });
   });
   apply();
@@ -613,5 +666,6 @@
   findings(page.findings);
   tell(page.error);
   compare(chosen, { quietly: true });
+  tryLook();
   if (page.live) listen();
 })();

@@ -133,6 +133,7 @@ def _issue_of(workspace: Workspace, given: str) -> str:
 )
 @click.option("--for", "email", help="The edition of this person.")
 @click.option("--all", "everybody", is_flag=True, help="All editions (the default).")
+@click.option("--look", default="", help="Try another look; no file is changed.")
 @click.option(
     "--png",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -146,10 +147,13 @@ def preview(
     segments: tuple[str, ...],
     email: str | None,
     everybody: bool,  # noqa: ARG001
+    look: str,
     png: Path | None,
     as_json: bool,
 ) -> None:
     """Write the editions as files to look at; prints the page to open.
+
+    Looks are in templates/looks. Of a split test, each arm has editions of its own.
 
     Example: newsletter issue preview 2026-W48
     """
@@ -157,7 +161,7 @@ def preview(
         workspace.segments.get(key)
     if png:
         _require_folder(png)
-    written = workspace.write_preview(issue_id, segments=segments or None, email=email)
+    written = workspace.write_preview(issue_id, segments=segments or None, email=email, look=look)
     count = len(written.editions)
     if as_json:
         print_json({"page": str(written.index), "editions": written.editions})

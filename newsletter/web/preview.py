@@ -37,6 +37,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from newsletter.audience import Group
+from newsletter.editions import media_file
 from newsletter.errors import NewsletterError
 from newsletter.issues import FOLDER, issue_ids
 from newsletter.proofs import SCRIPT, Drafts, page_data
@@ -57,10 +58,11 @@ _BREATH = 15.0  # seconds between two signs of life to a page that waits
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Styles stand in attributes of mails, whose frames inherit this; scripts are our own file alone.
+# Styles stand in attributes of mails, whose frames inherit this; scripts are our own file alone. A frame
+# has an origin of its own, so the page fetches a mail's pictures and hands them in as `data:`.
 _PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
-    "img-src data: http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _MAIL = (
     "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation; "
@@ -108,7 +110,7 @@ class _Desk:
         self._changes = 0
         self._seen = -1  # the changes that `_workspace` has read
         self._workspace: Workspace | None = None
-        self._drafts: dict[str, Drafts] = {}
+        self._drafts: dict[tuple[str, str], Drafts] = {}  # by issue and look
         # Who may be mailed, by issue: a million people take a second to ask for, and a brief that is
         # saved changes nobody.
         self._groups: dict[tuple[str, ...], list[Group]] = {}
@@ -153,21 +155,28 @@ class _Desk:
                 self._seen = -1
             return work(self._now())
 
-    def drafts(self, workspace: Workspace, issue: str) -> tuple[Drafts, list[dict[str, Any]]]:
-        """The editions, and what forbids to send them. To be called within `ask`."""
+    def drafts(
+        self, workspace: Workspace, issue: str, look: str = ""
+    ) -> tuple[Drafts, list[dict[str, Any]]]:
+        """The editions, and what forbids to send them. `look` tries another look than the issue's. To be
+        called within `ask`."""
         loaded = workspace.issue(issue)
-        if issue not in self._drafts:
+        if (issue, look) not in self._drafts:
             topics = loaded.topics(workspace.settings.audience.topics)
             if topics not in self._groups:
                 self._groups[topics] = workspace.groups(topics, loaded=False)
-            self._drafts[issue] = workspace.drafts(loaded, self._groups[topics])
+            drafts = workspace.drafts(loaded, self._groups[topics], look=look)
+            for entry in drafts.entries if look else ():
+                for name in ("html_file", "text_file"):
+                    entry[name] += f"?look={quote(look)}"
+            self._drafts[issue, look] = drafts
         findings = [
             {"place": found.place, "code": found.code, "message": found.message}
             for parsed in loaded.parsed
             for found in parsed.findings
             if found.blocks
         ]
-        return self._drafts[issue], findings
+        return self._drafts[issue, look], findings
 
 
 class _Preview:
@@ -271,20 +280,23 @@ class _Preview:
 
     # -- pages -----------------------------------------------------------------------------------
 
-    def _listing(self, issue: str, *, again: bool = False) -> dict[str, Any]:
+    def _listing(self, issue: str, tried: str = "", *, again: bool = False) -> dict[str, Any]:
         """What the page's script works with. What is wrong stands in it, with its place."""
         version = self.desk.version
 
         def look(workspace: Workspace) -> dict[str, Any]:
-            drafts, findings = self.desk.drafts(workspace, issue)
+            drafts, findings = self.desk.drafts(workspace, issue, tried)
             if drafts.entries:  # a template that can't be used is to be known at once
                 drafts.edition(drafts.entries[0]["key"])
-            return page_data(drafts.entries, findings=findings, live=True, version=version)
+            return page_data(
+                drafts.entries, findings=findings, look=tried, live=True, version=version
+            )
 
         try:
             return self.desk.ask(look, again=again)
         except NewsletterError as error:
-            return page_data([], live=True, version=version) | {"error": self._said(error)}
+            empty = page_data([], look=tried, live=True, version=version)
+            return empty | {"error": self._said(error)}
 
     def _said(self, error: NewsletterError) -> dict[str, Any]:
         return {"message": error.message, "file": self._file(error), "line": error.line}
@@ -328,7 +340,8 @@ class _Preview:
         data = await run_in_threadpool(self._listing, issue, again=True)
 
         def look(workspace: Workspace) -> str:
-            return workspace.preview_page(issue, data, script=f"/{SCRIPT}")
+            shown = data | {"looks": workspace.looks}
+            return workspace.preview_page(issue, shown, script=f"/{SCRIPT}")
 
         try:
             return _page(await run_in_threadpool(self.desk.ask, look))
@@ -336,14 +349,16 @@ class _Preview:
             return _page(self._alone(error, data["version"], f"Preview of {issue}"))
 
     async def data(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._listing, request.path_params["issue"])
+        issue, tried = request.path_params["issue"], request.query_params.get("look", "")
+        found = await run_in_threadpool(self._listing, issue, tried)
         return _json(found)
 
     async def contents(self, request: Request) -> Response:
         issue, key = request.path_params["issue"], request.path_params["key"]
+        tried = request.query_params.get("look", "")
 
         def look(workspace: Workspace) -> dict[str, Any] | None:
-            edition = self.desk.drafts(workspace, issue)[0].edition(key)
+            edition = self.desk.drafts(workspace, issue, tried)[0].edition(key)
             return workspace.proofs.contents(edition) if edition else None
 
         try:
@@ -360,14 +375,16 @@ class _Preview:
         if kind not in ("html", "txt"):
             raise HTTPException(404)
         version = self.desk.version
+        tried = request.query_params.get("look", "")
 
         def look(workspace: Workspace) -> dict[str, Any] | None:
-            edition = self.desk.drafts(workspace, issue)[0].edition(key)
+            edition = self.desk.drafts(workspace, issue, tried)[0].edition(key)
             if edition is None:
                 return None
             with suppress(NewsletterError):  # busy: then its links lead nowhere yet
                 workspace.keep_editions([edition])
-            return workspace.proofs.contents(edition)
+            said = workspace.proofs.contents(edition)
+            return said | {"html": workspace.proofs.media.inlined(said["html"])}
 
         try:
             found = await run_in_threadpool(self.desk.ask, look)
@@ -380,6 +397,18 @@ class _Preview:
                 found["text"], media_type="text/plain; charset=utf-8", headers=_headers(_MAIL)
             )
         return HTMLResponse(found["html"], headers=_headers(_MAIL))
+
+    async def media(self, request: Request) -> Response:
+        """A picture of a mail, as the public pages will show it."""
+
+        def look() -> tuple[bytes, str] | None:
+            found = media_file(self.root, request.path_params["name"])
+            return (found[0].read_bytes(), found[1]) if found else None
+
+        found = await run_in_threadpool(look)
+        if found is None:
+            raise HTTPException(404)
+        return Response(found[0], media_type=found[1], headers=_headers(_PAGE))
 
     async def script(self, _request: Request) -> Response:
         def look(workspace: Workspace) -> bytes:
@@ -463,6 +492,7 @@ def preview_app(root: Path, *, patience: float) -> tuple[Starlette, Callable[[],
             Route("/wait.js", preview.wait),
             Route("/events", preview.events),
             Route("/favicon.ico", preview.no_icon),
+            Route("/media/{name}", preview.media),
             Route("/{issue}", preview.to_page),
             Route("/{issue}/", preview.page),
             Route("/{issue}/data", preview.data),

@@ -34,6 +34,7 @@ TROUBLE = """
 <a id="out" href="https://elsewhere.example/" target="_top">Out of the frame</a>
 <img src="https://pictures.example/chart.png" alt="A chart of prices" width="200" height="100">
 """
+CEILING = "Bars for each day of a month"  # how the words of the picture in the first brief begin
 _LONGEST = 20_000  # milliseconds
 expect.set_options(timeout=_LONGEST)
 
@@ -92,6 +93,13 @@ def first(page: Page) -> Any:
 
 def inside(page: Page) -> Any:
     return page.frame_locator("article:first-child iframe:not(.waiting)")
+
+
+def loaded(page: Page) -> bool:
+    """Whether the picture of a brief is seen in the first mail."""
+    picture = inside(page).get_by_alt_text(CEILING)
+    expect(picture).to_have_js_property("complete", True)
+    return bool(picture.evaluate("image => image.naturalWidth > 600"))
 
 
 def choose(page: Page, name: str) -> None:
@@ -171,10 +179,72 @@ def test_the_controls_work_from_the_keyboard(tab: Page) -> None:
 
 
 def test_without_images_their_words_stand_there(tab: Page) -> None:
-    expect(inside(tab).locator("img")).to_have_count(1)
+    expect(inside(tab).locator("img")).to_have_count(2)  # the brief's own, and one from elsewhere
     tab.get_by_label("Images").uncheck()
     expect(inside(tab).locator("img")).to_have_count(0)
     expect(inside(tab).get_by_text("A chart of prices")).to_be_attached()
+    expect(inside(tab).get_by_text(CEILING)).to_be_attached()
+
+
+def test_pictures_of_the_workspace_are_in_the_page_and_none_from_elsewhere(
+    tab: Page, written: Path
+) -> None:
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.reload()
+    assert loaded(tab)
+    outside = inside(tab).get_by_alt_text("A chart of prices")
+    assert outside.evaluate("image => image.complete && image.naturalWidth") == 0
+    assert [url for url in asked if url.startswith("http") and "pictures.example" not in url] == []
+    choose(tab, "Source")
+    source = tab.locator("article").first.locator("pre")
+    expect(source).to_contain_text("/media/")  # what is sent
+    expect(source).not_to_contain_text("data:image")
+    assert "data:image" not in next(written.parent.glob("ai-teams-en-*.html")).read_text("utf-8")
+
+
+@pytest.mark.parametrize("look", ["bold", "plain"])
+def test_another_look_is_tried_without_a_change_of_files(
+    context: BrowserContext, workspace_dir: Path, look: str
+) -> None:
+    before = {path: path.read_bytes() for path in workspace_dir.rglob("*.toml")}
+    page = context.new_page()
+    seen: list[str] = []
+    with Workspace(workspace_dir) as workspace:
+        for tried in ("", look):
+            written = workspace.write_preview(ISSUE, segments=["ai-teams"], look=tried).index
+            page.goto(written.as_uri())
+            expect(page.get_by_text("Tried in the look")).to_have_count(int(bool(tried)))
+            assert loaded(page)
+            link = inside(page).get_by_role("link", name="Read in the browser").first
+            seen.append(link.evaluate("node => getComputedStyle(node).color"))
+    assert seen[0] != seen[1]
+    assert {path: path.read_bytes() for path in workspace_dir.rglob("*.toml")} == before
+
+
+def test_each_arm_of_a_split_test_has_its_editions(
+    context: BrowserContext, workspace_dir: Path
+) -> None:
+    manifest = workspace_dir / "issues" / ISSUE / "issue.toml"
+    arm = '\n[[split.arm]]\nname = "short"\nshare = 0.3\nsubject = "Half-price inference"\n'
+    manifest.write_text(manifest.read_text("utf-8") + arm, "utf-8")
+    page = context.new_page()
+    with Workspace(workspace_dir) as workspace:
+        workspace.import_people(workspace_dir / "subscribers" / "people.csv")
+        written = workspace.write_preview(ISSUE)
+        drafts = workspace.drafts(workspace.issue(ISSUE), workspace.groups())
+    assert {one["arm"] for one in written.editions} == {"a", "short"}
+    assert sum(one["recipients"] for one in written.editions) == 486
+    assert [one["key"] for one in drafts.entries][:2] == ["ai-teams-en-a", "ai-teams-en-short"]
+    page.goto(written.index.as_uri())
+    for name, subject, people in (
+        ("a", "Half-price inference, with a ceiling", "about 88 readers"),
+        ("short", "Half-price inference", "about 37 readers"),
+    ):
+        heading = page.get_by_role("heading", name=f"AI teams, arm {name}", exact=True)
+        card = page.locator("article", has=heading)
+        expect(card.locator(".subject")).to_have_text(subject)
+        expect(card.locator(".people")).to_have_text(people)
 
 
 def test_a_mail_can_neither_run_nor_send_nor_leave(tab: Page, written: Path) -> None:
@@ -358,6 +428,18 @@ def test_the_picture_shows_each_edition_and_leaves_no_process(
     assert [line for line in _processes() if str(scratch) in line] == []
 
 
+def test_the_picture_has_the_pictures_of_the_mails(workspace_dir: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (320, 80), (200, 0, 200)).save(workspace_dir / "images" / "logo.png")
+    theme = workspace_dir / "templates" / "theme.toml"
+    theme.write_text('logo = "images/logo.png"\n' + theme.read_text("utf-8"), "utf-8")
+    with Workspace(workspace_dir) as workspace:
+        workspace.picture(workspace.write_preview(ISSUE, segments=["execs"]), tmp_path / "one.png")
+    with Image.open(tmp_path / "one.png") as opened:
+        counted = opened.convert("RGB").getcolors(1 << 24)
+    assert counted
+    assert {colour: count for count, colour in counted}.get((200, 0, 200), 0) > 1000
+
+
 # -- live ----------------------------------------------------------------------------------------------
 
 _COMMAND = [sys.executable, "-m", "newsletter"]
@@ -433,6 +515,32 @@ def test_a_saved_brief_shows_at_once_and_everything_else_stays(
     assert 0 <= top.evaluate("node => node.getBoundingClientRect().top") < 200
 
 
+def test_live_pictures_come_from_this_machine_and_another_look_can_be_tried(
+    live: Page, served: tuple[str, Any], workspace_dir: Path
+) -> None:
+    assert loaded(live)
+    theme = (workspace_dir / "templates" / "theme.toml").read_bytes()
+    colour = "node => getComputedStyle(node).fontFamily"
+    own = inside(live).locator("h1, h2").first.evaluate(colour)
+    live.get_by_label("Look").select_option("bold")
+    expect(inside(live).locator("h1, h2").first).not_to_have_css("font-family", own)
+    assert loaded(live)
+    assert "look=bold" in live.url
+    live.reload()
+    expect(inside(live).locator("h1, h2").first).not_to_have_css("font-family", own)
+    link = live.get_by_role("link", name="Open the mail: AI teams", exact=True)
+    expect(link).to_have_attribute("href", "ai-teams-en.html?look=bold")
+    with live.expect_response("**/ai-teams-en.html?look=bold") as answered:
+        link.press("Enter")
+    policy = answered.value.headers["content-security-policy"]
+    assert "img-src data: http: https:" in policy
+    assert 'src="data:image/png;base64,' in answered.value.text()
+    live.go_back()
+    live.get_by_label("Look").select_option("")
+    expect(inside(live).locator("h1, h2").first).to_have_css("font-family", own)
+    assert (workspace_dir / "templates" / "theme.toml").read_bytes() == theme
+
+
 def test_a_broken_file_is_named_with_its_line_and_the_next_save_mends_it(
     live: Page, workspace_dir: Path
 ) -> None:
@@ -480,7 +588,8 @@ def test_new_names_of_segments_and_what_forbids_sending_are_seen(
     brief.write_text(
         text.replace("- AI crews:", "- Wizards:").replace("- AI teams:", "- Wizards:"), "utf-8"
     )
-    place = f"issues/{ISSUE}/briefs/quillon-price-cut.md:29"
+    line = 1 + next(n for n, one in enumerate(text.splitlines()) if one.startswith("- AI "))
+    place = f"issues/{ISSUE}/briefs/quillon-price-cut.md:{line}:"
     expect(live.locator("#findings")).to_contain_text(place)
     expect(live.locator("#findings")).to_contain_text("Wizards")
     brief.write_text(text, "utf-8")
@@ -497,7 +606,8 @@ def test_an_opened_mail_runs_nothing_and_its_links_work(
     )
     expect(inside(live).get_by_text("Out of the frame")).to_be_attached()
     with live.expect_response("**/ai-teams-en.html") as answered:
-        live.get_by_role("link", name="Open the mail: AI teams").click()
+        # By keyboard: a click right after a scroll may reach the frame that was there a moment ago.
+        live.get_by_role("link", name="Open the mail: AI teams", exact=True).press("Enter")
     policy = answered.value.headers["content-security-policy"]
     assert policy.startswith("sandbox allow-popups ")
     assert "allow-scripts" not in policy

@@ -77,6 +77,36 @@ def _editions(workspace: Workspace) -> int:
         return int(connection.exec_driver_sql("SELECT count(*) FROM edition").scalar_one())
 
 
+def test_pictures_of_a_mail_are_served_here_and_nothing_else(client: TestClient) -> None:
+    key = client.get(f"/{ISSUE}/data").json()["editions"][0]["key"]
+    said = client.get(f"/{ISSUE}/contents/{key}").json()
+    assert said["pictures"]
+    for address, name in said["pictures"].items():
+        assert address in said["html"]
+        answer = client.get(f"/media/{name}")
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.content.startswith(b"\x89PNG")
+        assert client.get(f"/media/{name}", headers={"Host": "evil.example"}).status_code == 400
+    for name in ("sources", "nothing.png", "..%2f..%2fnewsletter.toml", "..%2fnewsletter.db"):
+        assert client.get(f"/media/{name}").status_code == 404
+    policy = client.get(f"/{ISSUE}/").headers["content-security-policy"]
+    assert "img-src data:;" in policy
+
+
+def test_a_look_that_is_not_there_is_said_and_one_that_is_changes_the_mail(
+    client: TestClient,
+) -> None:
+    bald = client.get(f"/{ISSUE}/data?look=bald").json()
+    assert bald["error"]["message"] == 'there is no look "bald". Did you mean "bold"?'
+    assert client.get(f"/{ISSUE}/contents/x?look=../theme").status_code == 422
+    key = client.get(f"/{ISSUE}/data?look=bold").json()["editions"][0]["key"]
+    own, bold = (
+        client.get(f"/{ISSUE}/contents/{key}{query}").json()["html"] for query in ("", "?look=bold")
+    )
+    assert "#0b6354" in own.lower()  # the accent of the sample's own look
+    assert "#0b6354" not in bold.lower()
+
+
 @pytest.mark.parametrize(
     "path",
     ["/nothing/", f"/{ISSUE}/nobody.html", f"/{ISSUE}/everybody-en.exe", "/../newsletter.toml"],
