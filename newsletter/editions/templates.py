@@ -28,7 +28,7 @@ from newsletter.editions.bounds import (
 )
 from newsletter.editions.images import Pictures, column_of
 from newsletter.editions.theme import FILE as THEME_FILE
-from newsletter.editions.theme import Theme, read_theme
+from newsletter.editions.theme import Theme, Tokens, read_theme
 from newsletter.editions.trace import Marks, SourceMap
 from newsletter.editions.view import VIEWS, PictureView
 from newsletter.errors import ConfigError, InputError, TemplateError
@@ -64,12 +64,15 @@ def _ngettext(context: Context, one: str, many: str, number: int, /, **variables
 class _Sandbox(BoundedEnvironment):
     """Bounded; the tokens of the theme, like the fields of our views, need not be judged each time."""
 
-    records = VIEWS
+    records = VIEWS | {Tokens}
     speaking = (_gettext, _ngettext)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is dict and attribute in obj:
+        kind = type(obj)
+        if (kind is dict or kind is Tokens) and attribute in obj:
             return obj[attribute]
+        if kind is Tokens:
+            return self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
 
 
@@ -153,7 +156,7 @@ class Templates:
             theme = read_theme(self.folder, FOLDER, look)
             for name in ("logo", "logo_dark"):
                 theme[name] = self._logo(name, theme) if theme[name] else None
-            self._themes[look] = theme
+            self._themes[look] = Tokens(theme)
         return self._themes[look]
 
     def _logo(self, name: str, theme: Theme) -> PictureView:

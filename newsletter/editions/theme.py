@@ -35,6 +35,11 @@ _KINDS = {
 Theme = dict[str, Any]
 
 
+class Tokens(Theme):
+    """A finished theme, as templates see it: handed from macro to macro it costs nothing, being always
+    the same."""
+
+
 def read_theme(folder: Path, shown_as: str, look: str = "") -> Theme:
     """The merged theme: the look's tables with theme.toml's values in them, and the choices.
 
