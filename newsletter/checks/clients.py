@@ -5,7 +5,7 @@ made uses much that some client drops, and is whole without it: `HARMLESS` says 
 harm, when, and why. What stands under a condition (a media query, dark mode, a hook for one client)
 adds to a mail that must be whole without it, and is not asked. Knows nothing of findings.
 
-Hot path: 4 ms for a mail of 45 kB whose style sheets were seen before (tests/checks/test_clients.py).
+Hot path: 4 ms for a mail of 45 kB whose style sheets were seen before (`make bench` checks sixteen of them).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Ratios are those of WCAG 2.2 (1.4.3). What is painted is worked out as CSS says:
 layers that let through. Text on pictures and gradients is not judged: nobody knows what is behind
 it. Checked against Chromium's own colours by tests/browser/test_colour.py.
 
-Hot path: 4 ms a scheme for a mail of 45 kB (tests/checks/test_colour.py).
+Hot path: 4 ms a scheme for a mail of 45 kB (`make bench` checks sixteen of them).
 """
 
 from __future__ import annotations

@@ -330,18 +330,9 @@ def line_of(workspace: Workspace, name: str, text: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
-def test_the_sample_mail_has_no_problems_and_is_read_in_milliseconds(workspace: Workspace) -> None:
+def test_the_sample_mail_has_no_problems(workspace: Workspace) -> None:
     for reader in [("ai-teams",), ("execs", "security"), ()]:
         assert found(workspace, *reader) == []
-    composer = workspace.composer(workspace.issue(ISSUE))
-    view = composer.view(composer.signature(()), (), "html")
-    source = workspace.templates.render("issue.mjml.j2", e=view)
-    taken = []
-    for _ in range(5):
-        begun = time.process_time()
-        problems(source)
-        taken.append(time.process_time() - begun)
-    assert min(taken) < 0.005  # 1 ms on a quiet machine
 
 
 SLIPS = [
