@@ -6,8 +6,7 @@ ones before it, and an edition its slots filled.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -33,7 +32,6 @@ from newsletter.errors import InputError, NewsletterError, TemplateError
 from newsletter.findings import Finding, Position
 from newsletter.issues import Issue, issue_ids
 
-LOOKS = Path("templates/looks")
 WEEK = timedelta(days=7)
 _EXPLAIN = {"IS121", "IS122"}  #: what keeps editions from being rendered, told at its own place
 _LATER = ("BR112", "BR301")  #: errors of an issue that a brief in the inbox may still have
@@ -63,10 +61,12 @@ class Checking:
         values: Callable[[str], Mapping[str, str]],
         message: Callable[[Edition], bytes],
         picture_problem: Callable[[str], str],
+        looks: Sequence[str] = (),
         online: bool = False,
     ) -> None:
         """`load` reads an issue; `values` fills the slots of an edition, by its id; `message` makes a whole
-        message of it; `picture_problem` says what is wrong with a picture, "" for nothing."""
+        message of it; `picture_problem` says what is wrong with a picture, "" for nothing; `looks`
+        are those that there are."""
         self.root = root
         self.settings = settings
         self.segments = segments
@@ -75,6 +75,8 @@ class Checking:
         self._values = values
         self._message = message
         self._picture_problem = picture_problem
+        self._looks = tuple(looks)
+        self._read: dict[str, list[Issue]] = {}
 
     @cached_property
     def linter(self) -> Linter:
@@ -103,7 +105,6 @@ class Checking:
             BriefSubject(parsed, self.settings, day, following, in_issue=True)
             for parsed in issue.parsed
         )
-        looks = sorted(path.stem for path in (self.root / LOOKS).glob("*.toml"))
         return IssueSubject(
             issue,
             self.segments,
@@ -111,7 +112,7 @@ class Checking:
             self.settings,
             briefs,
             tuple(self._past(issue, day)),
-            tuple(looks),
+            self._looks,
             self._picture_problem,
         )
 
@@ -138,22 +139,27 @@ class Checking:
             at = Position(broken.line or 1, 1)
             found.append(BrokenTemplate.finding(broken.message, file=broken.file, at=at))
         dead = self._dead(editions)
-        for one in editions:
+        for one in _told_once(editions):
             found += self.linter.edition(self._edition(one, subject, dead), errors_only=errors_only)
         # the spam filter takes its time, and its points are no error
-        found += self.linter.sending(self._sending(transport, () if errors_only else editions))
+        sending = self._sending(transport, () if errors_only else editions)
+        found += self.linter.sending(sending)
         return waived(
             list(dict.fromkeys(found)),
             issue.source,
             complete=not errors_only and broken is None,
-            unasked=self._unasked(subject),
+            unasked=self._unasked(subject, sending),
         )
 
-    def _unasked(self, subject: IssueSubject) -> set[str]:
+    def _unasked(self, subject: IssueSubject, sending: SendingSubject) -> set[str]:
         """Codes that could not be found: off line, without an audience, without a spam filter."""
-        unasked = {"SD301"} if shutil.which("spamc") is None else set()
-        if not self.online:
-            unasked |= {one.code for one in all_rules() if one.online}
+        unasked = {
+            one.code
+            for one in all_rules()
+            if one.online and (not self.online or (one.scope == "sending" and not sending.domain))
+        }
+        if not isinstance(sending.spam, SpamScore):
+            unasked.add("SD301")
         return unasked if subject.groups else unasked | {"ED603"}
 
     def unreadable(self, error: InputError) -> Finding:
@@ -203,8 +209,6 @@ class Checking:
 
     def _points(self, edition: Edition) -> SpamScore | Missing:
         """What the spam filter of this machine says of an edition."""
-        if shutil.which("spamc") is None:
-            return Missing("there is no spamc here")
         message = self._message(edition)
         return score(message, arguments=self.settings.checks.spamc, timeout=_PATIENCE)
 
@@ -246,6 +250,19 @@ class Checking:
         except NewsletterError:
             return None
 
-    @cached_property
-    def _read(self) -> dict[str, list[Issue]]:
-        return {}
+
+def _told_once(editions: Iterable[Shown]) -> Iterator[Shown]:
+    """The same, each place of a template with what is wrong there in the first edition that shows it: the
+    next ones print other words at the same line. Beside a template that can't be used nothing else is
+    told of them: it most likely follows."""
+    seen: set[tuple[str, int | None, str]] = set()
+    broken = False
+    for one in editions:
+        broken = broken or any(problem.broken for problem in one.problems)
+        problems = []
+        for problem in one.problems:
+            place = (problem.file, problem.line, problem.kind)
+            if place not in seen and (problem.broken or not broken):
+                seen.add(place)
+                problems.append(problem)
+        yield replace(one, problems=tuple(problems))

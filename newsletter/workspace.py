@@ -457,6 +457,7 @@ class Workspace:
             values=self.proofs.values,
             message=message,
             picture_problem=self.templates.pictures.problem,
+            looks=self.looks,
             online=online,
         )
 
@@ -528,12 +529,14 @@ class Workspace:
         day: date | None = None,
     ) -> list[Finding]:
         people = {group.reader: group.people for group in groups}
+        composer = self.composer(issue) if planned and not errors_only else None
         shown = [
             Shown(
                 one.edition,
                 sum(people.get(reader, 0) for reader in one.readers),
                 one.readers[0].segments,
-                () if errors_only else self._problems(issue, one, n),
+                # after some dozens nothing new comes
+                self._problems(composer, one) if composer and n < _PROOFREAD else (),
             )
             for n, one in enumerate(planned)
         ]
@@ -549,16 +552,10 @@ class Workspace:
             day=day,
         )
 
-    def _problems(
-        self, issue: Issue, planned: PlannedEdition, n: int
-    ) -> tuple[TemplateProblem, ...]:
-        """What is wrong with the templates, as far as this edition shows it. After some dozens nothing
-        new comes."""
-        if n >= _PROOFREAD:
-            return ()
-        composer, edition = self.composer(issue), planned.edition
-        reader = planned.readers[0].segments
-        return tuple(self.renderer.problems(composer, reader, edition.signature))
+    def _problems(self, composer: Composer, planned: PlannedEdition) -> tuple[TemplateProblem, ...]:
+        """What is wrong with the templates, as far as this edition shows it."""
+        reader, signature = planned.readers[0].segments, planned.edition.signature
+        return tuple(self.renderer.problems(composer, reader, signature))
 
     def _not_empty(self, issue: Issue, kinds: Sequence[ReaderKind]) -> list[ReaderKind]:
         """Those of these readers to whom the issue says anything."""

@@ -34,7 +34,6 @@ from newsletter.checks.subjects import (
 from newsletter.config import CheckSettings, find_line
 from newsletter.errors import ConfigError, NewsletterError, NotFoundError
 from newsletter.findings import Finding, Position
-from newsletter.issues import Waiver
 from newsletter.issues.manifest import ManifestFile
 from newsletter.text import did_you_mean
 
@@ -204,7 +203,9 @@ def waived(
     used: set[int] = set()
     told: list[Finding] = []
     for one in found:
-        fitting = [n for n, waiver in enumerate(waivers) if _fits(waiver, one)]
+        fitting = [
+            n for n, waiver in enumerate(waivers) if waiver.fits(one.code, one.brief, one.segment)
+        ]
         used.update(fitting)
         if fitting and one.code not in unwaivable:
             told.append(replace(one, waived=waivers[fitting[0]].reason))
@@ -226,11 +227,3 @@ def waived(
                     message = f"{waiver.code} can't be waived"
                 told.append(UnusedWaiver.finding(message, file=source.file, at=Position(line, 1)))
     return told
-
-
-def _fits(waiver: Waiver, one: Finding) -> bool:
-    return (
-        waiver.code == one.code
-        and waiver.brief in (None, one.brief)
-        and waiver.segment in (None, one.segment)
-    )

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from newsletter.audience import Group, Segments
 from newsletter.issues.issue import Issue
-from newsletter.issues.manifest import Waiver
 
 NOBODY = "-"  #: the column of readers who are in no segment
 NO_ACTION = "IS201"
@@ -78,8 +77,10 @@ def coverage(issue: Issue, segments: Segments, groups: Sequence[Group]) -> Cover
             if found.actions:
                 first = found.actions[0]
                 cells[key] = Cell(first.id, found.how, first.text)
-            elif waiver := find_waiver(issue.manifest.waiver, NO_ACTION, brief.slug, key):
-                cells[key] = Cell(None, "waived", reason=waiver.reason, by_waiver=True)
+            elif waived := [
+                one for one in issue.manifest.waiver if one.fits(NO_ACTION, brief.slug, key)
+            ]:
+                cells[key] = Cell(None, "waived", reason=waived[0].reason, by_waiver=True)
             elif not found.shown:
                 cells[key] = Cell(None, "waived", reason=found.because)
             else:
@@ -101,18 +102,3 @@ def coverage(issue: Issue, segments: Segments, groups: Sequence[Group]) -> Cover
     counted = tuple((None if key == NOBODY else key, number) for key, number in people.items())
     readers = sum(group.people for group in groups)
     return Coverage(readers, counted, tuple(rows), spread, outside == 0, outside)
-
-
-def find_waiver(
-    waivers: Sequence[Waiver], code: str, brief: str | None, segment: str | None
-) -> Waiver | None:
-    """The first waiver for this finding, or None."""
-    for waiver in waivers:
-        same_brief = waiver.brief is None or waiver.brief == brief
-        if (
-            waiver.code == code
-            and same_brief
-            and (waiver.segment is None or waiver.segment == segment)
-        ):
-            return waiver
-    return None

@@ -71,6 +71,10 @@ class Waiver(_Table):
     segment: str | None = None
     reason: str = Field(min_length=3)
 
+    def fits(self, code: str, brief: str | None, segment: str | None) -> bool:
+        """Whether it waives a finding of this code about this brief and segment."""
+        return self.code == code and self.brief in (None, brief) and self.segment in (None, segment)
+
 
 class Block(_Table):
     """What the issue says beside its briefs: a sponsor's words, a note, a quote, a fact, an image."""

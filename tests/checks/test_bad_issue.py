@@ -370,6 +370,18 @@ def test_mjml_that_is_dropped_is_told_at_the_templates_line(tmp_path: Path) -> N
     assert "color" in found.message
 
 
+def test_a_slip_in_a_template_is_told_once_however_many_editions_show_it(tmp_path: Path) -> None:
+    root = init(tmp_path / "publication")
+    template = root / "templates" / "blocks" / "digest.mjml.j2"
+    text = template.read_text("utf-8")
+    template.write_text(text.replace("<mj-text>", "<mj-txt>", 1), "utf-8")
+    told = by_code(root)
+    assert len(told["ED506"]) == 2  # opened and closed
+    assert not told["ED507"]
+    template.write_text(text.replace("<mj-text>", '<mj-text title="{{ e.lens }}">', 1), "utf-8")
+    assert len(by_code(root)["ED507"]) == 1
+
+
 def test_a_word_wider_than_the_text_part(tmp_path: Path) -> None:
     root = init(tmp_path / "publication")
     path = root / "issues" / ISSUE / "briefs" / "quillon-price-cut.md"
